@@ -1,0 +1,81 @@
+/*
+ * plan.h: a network made ready to run, and running it.
+ *
+ * FrNet is a model: its graph and its packed weights for one instruction
+ * set.  FrPlan is the net for one set of input shapes: fused nodes, chosen
+ * kernels, one arena laid out by lifetime.  Running a plan allocates
+ * nothing.  A net keeps the plans it made (most recently used first, within
+ * a byte budget), so that asking again for the same shapes is free; weights
+ * are packed once per net, not per plan.
+ *
+ * Not thread-safe: a net and its plans belong to one thread of control.
+ */
+#ifndef FR_CORE_NN_PLAN_H
+#define FR_CORE_NN_PLAN_H
+
+#include "core/nn/graph.h"
+#include "kernels/kernels.h"
+
+typedef struct FrNet FrNet;
+typedef struct FrPlan FrPlan;
+
+typedef struct FrNetOptions
+{
+	const FrKernels *kernels; /* NULL: the best that this CPU has */
+	size_t max_plan_bytes;	  /* LIMIT when one plan's arena needs more;
+								* 0 = 2 GiB */
+	size_t max_cached_bytes;  /* plans kept for reuse; 0 = 256 MiB */
+	bool is_reference;		  /* run every node by its plain operator, no
+								* fusion: for tests */
+} FrNetOptions;
+
+/* Import an ONNX model; bytes must stay valid as long as the net. */
+FrStatus
+fr_net_create(FrGraph *graph, const FrNetOptions *options,
+			  const FrAllocator *allocator, FrNet **net, FrError *error);
+/* The net takes over *graph (also on failure). */
+
+void fr_net_destroy(FrNet *net);
+
+/* The graph as imported, for its inputs and outputs. */
+const FrGraph *fr_net_graph(const FrNet *net);
+
+/* Bytes held by the net: packed weights and cached plans. */
+size_t fr_net_bytes(const FrNet *net);
+
+/*
+ * The plan for these input shapes, one per graph input.  It stays valid
+ * until the next fr_net_plan or fr_net_destroy of this net.
+ */
+FrStatus fr_net_plan(FrNet *net, const FrShape *inputs, const FrCancel *cancel,
+					 FrPlan **plan, FrError *error);
+
+/* Where to write input number index: plain row-major float32 of the shape
+ * that was planned.  Valid until the plan is destroyed; contents are
+ * destroyed by a run. */
+float *fr_plan_input(FrPlan *plan, int index);
+
+/* Run; cancel is polled between operators and between row chunks of long
+ * ones. */
+FrStatus fr_plan_run(FrPlan *plan, const FrCancel *cancel, FrError *error);
+
+/* Output number index after a run, in graph order: plain row-major float32;
+ * valid until the next run. */
+const float *
+fr_plan_output(const FrPlan *plan, int index, const FrShape **shape);
+
+/* One step of a plan, for face_model_plan() and tests. */
+typedef struct FrPlanStep
+{
+	const char *name;	/* node names, first of a fused group */
+	const char *kernel; /* e.g. "conv 3x3 s1 16c avx512", "plain Softmax" */
+	FrShape shape;		/* of the output */
+	size_t weight_bytes;
+	double flops; /* multiply-adds times two */
+} FrPlanStep;
+
+int fr_plan_step_count(const FrPlan *plan);
+void fr_plan_step(const FrPlan *plan, int index, FrPlanStep *step);
+size_t fr_plan_bytes(const FrPlan *plan);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * kernels.h: the inner loops, one table per instruction set.
+ *
+ * Kernels know numbers and strides, not tensors or faces; they allocate
+ * nothing and call nothing but each other.  One source is compiled per
+ * instruction set; select.c picks a table at run time, by what the CPU has
+ * or by name.  Every kernel is a total function: sizes may be 0, no pointer
+ * need be aligned unless its contract says so, tails are handled inside.
+ * Same instruction set, same input: same bits.
+ */
+#ifndef FR_KERNELS_KERNELS_H
+#define FR_KERNELS_KERNELS_H
+
+#include "kernels/nn_kernels.h"
+#include "kernels/vector_kernels.h"
+
+typedef struct FrKernels
+{
+	const char *isa; /* "avx512", "avx2", "generic" */
+	const FrNnKernels *nn;
+	const FrVectorKernels *vector;
+} FrKernels;
+
+extern const FrKernels fr_kernels_generic;
+#if defined(__x86_64__)
+extern const FrKernels fr_kernels_avx2;
+extern const FrKernels fr_kernels_avx512;
+#endif
+
+/* The best table that this CPU can run. */
+const FrKernels *fr_kernels_best(void);
+
+/* The table named isa ("auto" = the best), or NULL when the name is unknown
+ * or this CPU cannot run it. */
+const FrKernels *fr_kernels_by_name(const char *isa);
+
+/* Describe the CPU, e.g. "AMD EPYC (avx2 f16c avx512f avx512bw
+ * avx512vnni)"; returns buffer. */
+const char *fr_kernels_cpu_text(char *buffer, unsigned long buffer_bytes);
+
+#endif

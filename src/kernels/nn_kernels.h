@@ -1,0 +1,210 @@
+/*
+ * nn_kernels.h: network kernels on blocked tensors.
+ *
+ * Layout "NCHW16c": channels in blocks of 16, each pixel of a block holds its
+ * 16 channels side by side: [n, c / 16, h, w, 16], float32.  Channels beyond
+ * the true count are zero.  A tensor whose consumer pads owns a physical
+ * border around each block's map, so kernels have no edge branches: input
+ * pointers below point at the first pixel of the first window, border
+ * included.  All strides are in floats.  The layout is the same for every
+ * instruction set; only the packing of the weights differs.
+ *
+ * Padding channels: kernels may compute garbage-free zeros only; weights and
+ * biases of padding channels are packed as zeros, slopes likewise, so padding
+ * channels of outputs are zero after every activation with f(0) = 0.  Where
+ * f(0) != 0 (sigmoid, exp) a consumer must not rely on padding channels: conv
+ * weights for padding input channels are zero, so convolutions never do.
+ */
+#ifndef FR_KERNELS_NN_KERNELS_H
+#define FR_KERNELS_NN_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FR_BLOCK 16 /* channels per block: one AVX-512 register */
+
+typedef enum FrActivation
+{
+	FR_ACT_NONE = 0,
+	FR_ACT_CLIP,	/* min(max(v, low), high): Relu, Relu6, Clip */
+	FR_ACT_PRELU,	/* v > 0 ? v : slope[c] * v: PRelu, LeakyRelu */
+	FR_ACT_SIGMOID, /* 1 / (1 + exp(-v)), relative error < 1e-6 */
+	FR_ACT_TANH,
+	FR_ACT_HARD_SIGMOID, /* clip(low * v + high, 0, 1): low = alpha, high =
+						  * beta */
+	FR_ACT_HARD_SWISH,	 /* v * clip(v / 6 + 0.5, 0, 1) */
+	FR_ACT_SWISH,		 /* v * sigmoid(v) */
+	FR_ACT_COUNT
+} FrActivation;
+
+/* What happens to a sum before it is stored, in this order: + bias,
+ * + residual (if residual_first), activation, + residual (if not). */
+typedef struct FrEpilogue
+{
+	const float *bias;	/* [out_blocks * 16], or NULL */
+	const float *slope; /* [out_blocks * 16], FR_ACT_PRELU only */
+	FrActivation activation;
+	float low, high;
+	int is_residual_after; /* residual is added after the activation */
+} FrEpilogue;
+
+/*
+ * Convolution (cross-correlation, as ONNX Conv) of one image, group 1.
+ *
+ * out[ob, y, x, :] = epilogue(sum over ib, ky, kx, lane of
+ *     in[ib, y * stride + ky * dilation, x * stride + kx * dilation, lane] *
+ *     w[ob, ib, ky, kx, lane, :])
+ *
+ * The same kernel serves 1x1, k x k, fully connected (1 x 1 output, kernel =
+ * the whole map) and batches of vectors (out_w = batch, in_pixel = the
+ * stride between images).
+ */
+typedef struct FrConvTask
+{
+	const float *input;
+	ptrdiff_t in_block; /* from channel block to channel block */
+	ptrdiff_t in_row;	/* from one OUTPUT row's window to the next */
+	ptrdiff_t in_pixel; /* from one OUTPUT pixel's window to the next */
+	ptrdiff_t tap_row;	/* from kernel row to kernel row */
+	ptrdiff_t tap_col;	/* from kernel column to kernel column */
+	int in_blocks;
+	int in_lanes; /* channels per input pixel: 16, or 4 for a packed picture
+				   * (3 channels and a zero) */
+	int kernel_h, kernel_w;
+
+	float *output;
+	ptrdiff_t out_block, out_row, out_pixel; /* out_pixel is 16 unless the
+											  * outputs are vectors of
+											  * different images */
+	int out_blocks, out_h, out_w;
+
+	const float *residual; /* same strides as below, or NULL */
+	ptrdiff_t res_block, res_row, res_pixel;
+
+	const float *weights; /* by conv_pack of the same table, 64-byte aligned */
+	FrEpilogue epilogue;
+} FrConvTask;
+
+/* Depthwise convolution of one image: one filter per channel. */
+typedef struct FrDepthwiseTask
+{
+	const float *input;
+	ptrdiff_t in_block, in_row, in_pixel, tap_row, tap_col;
+	int kernel_h, kernel_w;
+	float *output;
+	ptrdiff_t out_block, out_row;
+	int blocks, out_h, out_w;
+	const float *residual;
+	ptrdiff_t res_block, res_row;
+	const float *weights; /* [blocks, kernel_h, kernel_w, 16] */
+	FrEpilogue epilogue;
+} FrDepthwiseTask;
+
+/* Max or average pooling of one image over a bordered input.  For max the
+ * border holds -infinity (or the planner passes clipped windows through
+ * several tasks); for average each sum is multiplied by scale. */
+typedef struct FrPoolTask
+{
+	const float *input;
+	ptrdiff_t in_block, in_row, in_pixel, tap_row, tap_col;
+	int kernel_h, kernel_w;
+	float *output;
+	ptrdiff_t out_block, out_row;
+	int blocks, out_h, out_w;
+	int is_max;
+	float scale; /* average: 1 / window size */
+} FrPoolTask;
+
+/* Element-wise work over one image of blocked maps:
+ * out = epilogue((a [*] per-channel scale) [op] b).  */
+typedef enum FrBinary
+{
+	FR_BINARY_NONE = 0, /* out = epilogue(a * scale) */
+	FR_BINARY_ADD,
+	FR_BINARY_SUB,
+	FR_BINARY_MUL,
+	FR_BINARY_DIV,
+	FR_BINARY_MAX,
+	FR_BINARY_MIN
+} FrBinary;
+
+typedef struct FrEltwiseTask
+{
+	const float *a;
+	ptrdiff_t a_block, a_row;
+	const float *b; /* same shape, or with b_row = b_pixel = 0 one value per
+					 * channel (squeeze-excite), or NULL */
+	ptrdiff_t b_block, b_row, b_pixel;
+	const float *scale; /* [blocks * 16] or NULL (= 1); with the epilogue's
+						 * bias: an affine map per channel */
+	FrBinary binary;
+	float *output;
+	ptrdiff_t out_block, out_row;
+	int blocks, height, width;
+	FrEpilogue epilogue; /* residual is not used */
+} FrEltwiseTask;
+
+typedef struct FrNnKernels
+{
+	/* Output blocks that one packed group of weights spans (NB). */
+	int conv_group_blocks;
+
+	/* Floats that conv_pack writes. */
+	size_t (*conv_packed_floats)(int out_channels, int in_channels,
+								 int kernel_h, int kernel_w, int in_lanes);
+
+	/* Pack ONNX weights [oc, ic, kh, kw] (row-major), multiplied per output
+	 * channel by scale (NULL = 1), for conv; padding channels become 0. */
+	void (*conv_pack)(const float *weights, const float *scale,
+					  int out_channels, int in_channels, int kernel_h,
+					  int kernel_w, int in_lanes, float *packed);
+
+	/* Convolve; output must not overlap input (residual may be output). */
+	void (*conv)(const FrConvTask *task);
+
+	void (*depthwise)(const FrDepthwiseTask *task);
+	void (*pool)(const FrPoolTask *task);
+	void (*eltwise)(const FrEltwiseTask *task);
+
+	/* Mean over height x width per channel of one image: output [blocks,
+	 * 16] with out_block between blocks. */
+	void (*global_average)(const float *input, ptrdiff_t in_block,
+						   ptrdiff_t in_row, int blocks, int height, int width,
+						   float *output, ptrdiff_t out_block);
+
+	/* Nearest-neighbour enlargement by whole factors. */
+	void (*upsample)(const float *input, ptrdiff_t in_block, ptrdiff_t in_row,
+					 int blocks, int height, int width, int factor_h,
+					 int factor_w, float *output, ptrdiff_t out_block,
+					 ptrdiff_t out_row);
+
+	/* Plain [channels, height, width] to blocked, one image. in_plane and
+	 * in_row are the plain strides. lanes is 16 or 4 (then one block of at
+	 * most 4 channels). Padding channels become 0. */
+	void (*block)(const float *input, ptrdiff_t in_plane, ptrdiff_t in_row,
+				  int channels, int height, int width, int lanes, float *output,
+				  ptrdiff_t out_block, ptrdiff_t out_row);
+
+	/* Blocked to plain [channels, height, width], one image. */
+	void (*unblock)(const float *input, ptrdiff_t in_block, ptrdiff_t in_row,
+					int channels, int height, int width, float *output,
+					ptrdiff_t out_plane, ptrdiff_t out_row);
+
+	/* Blocked to plain [height, width, channels] (detector heads, where a
+	 * Transpose to channels-last follows a convolution). */
+	void (*unblock_nhwc)(const float *input, ptrdiff_t in_block,
+						 ptrdiff_t in_row, int channels, int height, int width,
+						 float *output);
+
+	/* In place or out of place over count floats, FR_ACT_PRELU excluded. */
+	void (*activate)(const float *input, float *output, size_t count,
+					 FrActivation activation, float low, float high);
+} FrNnKernels;
+
+extern const FrNnKernels fr_nn_kernels_generic;
+#if defined(__x86_64__)
+extern const FrNnKernels fr_nn_kernels_avx2;
+extern const FrNnKernels fr_nn_kernels_avx512;
+#endif
+
+#endif

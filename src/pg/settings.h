@@ -1,0 +1,34 @@
+/*
+ * settings.h: the settings "facerec.*", defined in module.c.
+ */
+#ifndef FR_PG_SETTINGS_H
+#define FR_PG_SETTINGS_H
+
+#include "postgres.h"
+
+#include "kernels/kernels.h"
+
+typedef enum FrOnError
+{
+	FR_ON_ERROR_STOP = 0,
+	FR_ON_ERROR_IGNORE
+} FrOnError;
+
+extern char *fr_setting_detector;			  /* "" = none set */
+extern char *fr_setting_embedder;			  /* "" = none set */
+extern double fr_setting_detection_threshold; /* -1 = the model's own */
+extern int fr_setting_detection_size;		  /* 1280; 0 = native */
+extern int fr_setting_min_face_size;		  /* 20 */
+extern int fr_setting_max_faces;			  /* 100 */
+extern int fr_setting_on_error;				  /* FrOnError */
+extern double fr_setting_max_image_pixels;	  /* 1e8; superuser */
+extern int fr_setting_max_inference_memory;	  /* kB; 2 GB */
+extern double fr_setting_fmr;				  /* 1e-4 */
+
+/* The kernels that facerec.isa chose. */
+extern const FrKernels *fr_setting_kernels(void);
+
+/* Define the settings and reserve the prefix (from _PG_init). */
+extern void fr_settings_init(void);
+
+#endif
