@@ -10,16 +10,23 @@
  *  16      2*n   the direction as IEEE 754 binary16
  *
  * The halves are an L2-normalised vector rounded to half precision; scale
- * makes the self distance 0 to rounding.  512 dimensions take 1,040 bytes.
+ * makes the distance of equal embeddings exactly 0.  Both are the work of
+ * core/metric/direction.h, which says why text, arrays and binary copies are
+ * exact.  512 dimensions take 1,040 bytes.
  */
 #ifndef FR_PG_EMBEDDING_H
 #define FR_PG_EMBEDDING_H
 
 #include "postgres.h"
 
+#include "core/metric/direction.h"
 #include "fmgr.h"
 
-#define FR_EMBEDDING_MAX_DIMS 4096
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#define FR_EMBEDDING_MAX_DIMS FR_DIRECTION_MAX_DIMS
 #define FR_EMBEDDING_VERSION  1
 
 typedef struct FrEmbedding
@@ -40,8 +47,9 @@ typedef struct FrEmbedding
 #define PG_GETARG_FREMBEDDING(n) DatumGetFrEmbedding(PG_GETARG_DATUM(n))
 
 /*
- * Make an embedding of values [dims] (any length but zero, all finite; else
- * an ERROR), normalised and rounded to halves, in CurrentMemoryContext.
+ * Make an embedding of values [dims] (of any norm but zero, all finite, at
+ * most FR_EMBEDDING_MAX_DIMS; else an ERROR), normalised and rounded to
+ * halves, in CurrentMemoryContext.
  */
 extern FrEmbedding *
 fr_embedding_make(const float *values, int dims, uint32 fingerprint);
@@ -50,7 +58,11 @@ fr_embedding_make(const float *values, int dims, uint32 fingerprint);
  * unknown. */
 extern void fr_embedding_check_pair(const FrEmbedding *a, const FrEmbedding *b);
 
-/* Cosine distance, 0..2. */
+/* ERROR: embeddings of these two known models cannot be mixed. */
+extern void
+fr_embedding_raise_models(uint32 a, uint32 b) pg_attribute_noreturn();
+
+/* Cosine distance, 0..2, after fr_embedding_check_pair. */
 extern double fr_embedding_distance(const FrEmbedding *a, const FrEmbedding *b);
 
 #endif

@@ -1,0 +1,33 @@
+/*
+ * face_models.h: which models a call uses, and how it detects.
+ *
+ * With a model named, everything comes from that model's descriptor, so that
+ * the function depends on its arguments only; without, the settings
+ * facerec.detector, facerec.embedder, facerec.detection_* and the like
+ * decide.
+ */
+#ifndef FR_PG_FACE_MODELS_H
+#define FR_PG_FACE_MODELS_H
+
+#include "postgres.h"
+
+#include "pg/model_cache.h"
+#include "pg/photo_cache.h"
+
+typedef struct FrFaceModels
+{
+	FrModel *detector; /* NULL: not needed */
+	FrModel *embedder; /* NULL: not needed */
+	FrDescriptor detection;
+} FrFaceModels;
+
+/* Each takes the model that the user names, or NULL for the settings, and
+ * raises an ERROR when there is no such model. */
+extern void fr_face_models_detector(FrFaceModels *models, const char *name);
+extern void fr_face_models_embedder(FrFaceModels *models, const char *name);
+extern void fr_face_models_both(FrFaceModels *models, const char *name);
+
+/* What the result depends on besides the photo. */
+extern void fr_face_models_key(const char *name, FrPhotoKey *key);
+
+#endif

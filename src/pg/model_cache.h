@@ -1,0 +1,38 @@
+/*
+ * model_cache.h: the networks that this backend has ready to run.
+ *
+ * A model is parsed and packed once per backend and then kept, by
+ * fingerprint and instruction set.  Callers look the row up first
+ * (catalog.h), so a dropped or replaced model is never used; entries whose
+ * rows are gone are freed at the next use of the cache.
+ */
+#ifndef FR_PG_MODEL_CACHE_H
+#define FR_PG_MODEL_CACHE_H
+
+#include "postgres.h"
+
+#include "core/nn/plan.h"
+#include "pg/catalog.h"
+#include "pg/model_descriptor.h"
+
+typedef struct FrModel
+{
+	FrModelRow row;
+	FrModelDescriptor descriptor;
+	FrNet *net;
+} FrModel;
+
+/*
+ * Start to use models: frees what has gone and lets older entries be evicted.
+ * Models got since stay valid until the next begin.
+ */
+extern void fr_model_cache_begin(void);
+
+/* The model of a row, loaded when it is not in the cache; ERROR when it
+ * cannot be loaded. */
+extern FrModel *fr_model_cache_get(const FrModelRow *row);
+
+/* What a network needs of the settings. */
+extern FrNetOptions fr_model_net_options(void);
+
+#endif

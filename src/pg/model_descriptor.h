@@ -1,0 +1,40 @@
+/*
+ * model_descriptor.h: a model's descriptor, as jsonb and as C.
+ *
+ * The user gives a preset and, in jsonb, what differs from it.  What is
+ * stored is complete: every key of the model's role, so that a model never
+ * changes, not even when a preset's defaults do.
+ */
+#ifndef FR_PG_MODEL_DESCRIPTOR_H
+#define FR_PG_MODEL_DESCRIPTOR_H
+
+#include "postgres.h"
+
+#include "core/face/face.h"
+#include "pg/catalog.h"
+#include "utils/jsonb.h"
+
+/*
+ * A descriptor with what only the catalog knows.  For an embedder, detector
+ * names the model that finds the faces for it ("name@1f3c9a7e", "" = none),
+ * and detection_threshold, detection_size, min_face_size and max_faces in
+ * core say how; they replace the detector's own.
+ */
+typedef struct FrModelDescriptor
+{
+	FrDescriptor core;
+	char detector[FR_MODEL_LABEL_BYTES];
+} FrModelDescriptor;
+
+/* Is key one of the keys in object? */
+extern bool fr_model_descriptor_has(Jsonb *object, const char *key);
+
+/* Change *descriptor by the keys of object; ERROR naming the allowed keys
+ * and ranges for anything else. */
+extern void
+fr_model_descriptor_apply(Jsonb *object, FrModelDescriptor *descriptor);
+
+/* The complete descriptor as jsonb, in CurrentMemoryContext. */
+extern Jsonb *fr_model_descriptor_to_jsonb(const FrModelDescriptor *descriptor);
+
+#endif
