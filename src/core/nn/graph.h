@@ -110,6 +110,7 @@ typedef struct FrWindow
 	int dilation[2]; /* height, width */
 	int pad[4];		 /* top, left, bottom, right */
 	int output_padding[2];
+	int output_size[2]; /* ConvTranspose's output_shape; 0: not given */
 	int group;
 	FrAutoPad auto_pad;
 	bool ceil_mode;
@@ -135,10 +136,13 @@ typedef enum FrResizeRounding
 	FR_ROUND_PREFER_FLOOR = 0,
 	FR_ROUND_PREFER_CEIL,
 	FR_ROUND_FLOOR,
-	FR_ROUND_CEIL
+	FR_ROUND_CEIL,
+	FR_ROUND_LEGACY /* Upsample and Resize before opset 11: floor, but ceil
+					 * where it shrinks; a specialised graph has FLOOR where
+					 * nothing shrinks */
 } FrResizeRounding;
 
-#define FR_MAX_NODE_INPUTS	64
+#define FR_MAX_NODE_INPUTS	64 /* Concat, Min, Max */
 #define FR_MAX_NODE_OUTPUTS 64
 
 typedef struct FrNode
@@ -182,7 +186,7 @@ typedef struct FrNode
 		} reduce; /* the axes are always input 1, a constant int64 or absent */
 		struct
 		{
-			int rank;
+			int rank; /* 0: not given, reverse; specialised graphs have it */
 			int permutation[FR_MAX_RANK];
 		} transpose;
 		struct
@@ -252,8 +256,12 @@ void fr_graph_destroy(FrGraph *graph);
  * order): every value's shape and dtype is known, auto_pad is resolved,
  * constant sub-graphs (shape arithmetic) are evaluated, Identity and Dropout
  * and unused nodes are gone.  Constants are shared with *source, which must
- * outlive the copy.  MISMATCH when a shape does not fit the graph (node and
- * operator are named), LIMIT when a tensor would exceed max_tensor_bytes.
+ * outlive the copy, as must names.  An output may turn out to be a graph
+ * input, a constant, or the same value as another output.  Axes of Softmax,
+ * Concat, Split, Gather, Flatten and the norms are not negative.  MISMATCH
+ * when a shape does not fit the graph (node and operator are named), ARGUMENT
+ * for a dimension below 1, LIMIT when a tensor, or all calculated constants
+ * together, would exceed max_tensor_bytes.
  */
 FrStatus
 fr_graph_specialize(const FrGraph *source, const FrShape *inputs,
