@@ -14,7 +14,8 @@ FROM network WHERE file = 'mobilefacenet-128.onnx' \gset
 ALTER DATABASE facerec_demo SET facerec.detector = 'yunet';
 ALTER DATABASE facerec_demo SET facerec.embedder = 'mobilefacenet';
 
-CREATE TABLE photo (file text PRIMARY KEY, data bytea STORAGE EXTERNAL NOT NULL);
+CREATE TABLE photo (file text PRIMARY KEY, data bytea NOT NULL);
+ALTER TABLE photo ALTER COLUMN data SET STORAGE EXTERNAL;
 \set copy_photos '\\copy photo FROM ' :'photos'
 :copy_photos
 
