@@ -89,7 +89,7 @@ BENCH_BIN    = $(patsubst src/test/bench/%.c,build/bench/%,$(sort $(wildcard src
 COMPARE_BIN  = $(patsubst src/test/bench/%.c,build/bench/%,$(sort $(wildcard src/test/bench/*_compare.c)))
 TOOL_BIN     = $(patsubst src/test/tools/%.c,build/tools/%,$(sort $(wildcard src/test/tools/*.c)))
 
-build/san/kernels/%.o:     EXTRA = -O2 -ffp-contract=fast -fno-math-errno -fno-trapping-math
+build/san/kernels/%.o:     EXTRA = -ffp-contract=fast -fno-math-errno -fno-trapping-math
 build/plain/kernels/%.o:   EXTRA = $(KERNEL_CFLAGS)
 build/fuzzobj/kernels/%.o: EXTRA = $(KERNEL_CFLAGS) -O1
 build/san/core/%.o build/plain/core/%.o: EXTRA = -ffp-contract=off
@@ -142,7 +142,7 @@ check-unit: $(UNIT_BIN)
 # Optimised, with every full-size golden test.
 check-native: $(NATIVE_BIN)
 	prove $(PROVE_FLAGS) $(addprefix ./,$(NATIVE_BIN))
-VALGRIND = valgrind -q --leak-check=full --show-leak-kinds=definite,indirect,possible --error-exitcode=99
+VALGRIND = env JSIMD_FORCENONE=1 valgrind -q --leak-check=full --show-leak-kinds=definite,indirect,possible --error-exitcode=99
 check-valgrind: $(NATIVE_BIN)
 	FACEREC_TEST_SMALL=1 prove $(PROVE_FLAGS) --exec "$(VALGRIND)" $(addprefix ./,$(NATIVE_BIN))
 FUZZ_SECONDS ?= 30

@@ -57,7 +57,9 @@ typedef struct FrEpilogue
  *
  * The same kernel serves 1x1, k x k, fully connected (1 x 1 output, kernel =
  * the whole map) and batches of vectors (out_w = batch, in_pixel = the
- * stride between images).
+ * stride between images).  Each output is summed in one fixed order, so its
+ * bits depend neither on the map's size nor on the batch around it.  A caller
+ * that wants row strips passes a part of the rows as a task of its own.
  */
 typedef struct FrConvTask
 {
@@ -67,9 +69,10 @@ typedef struct FrConvTask
 	ptrdiff_t in_pixel; /* from one OUTPUT pixel's window to the next */
 	ptrdiff_t tap_row;	/* from kernel row to kernel row */
 	ptrdiff_t tap_col;	/* from kernel column to kernel column */
-	int in_blocks;
-	int in_lanes; /* channels per input pixel: 16, or 4 for a packed picture
-				   * (3 channels and a zero) */
+	int in_channels;	/* the true count, as given to conv_pack: channels that
+					  * only pad the last block cost nothing */
+	int in_lanes;		/* channels per input pixel: 16, or 4 for a packed
+					  * picture (3 channels and a zero) */
 	int kernel_h, kernel_w;
 
 	float *output;

@@ -1,0 +1,37 @@
+/*
+ * nn_template.h: the network kernels of one instruction set (template).
+ *
+ * nn_<isa>.c defines, then includes this:
+ *   VL            floats per vector
+ *   GROUP_BLOCKS  output blocks per packed group of weights
+ *   TILE_PIXELS   pixels of the widest convolution tile
+ *   TILES(X)      the tile shapes, X(pixels, groups, blocks)
+ *   WIDE_TILES(X) those for inputs with other strides, X(pixels, blocks)
+ *   NN_KERNELS    the name of the table
+ */
+#ifndef FR_KERNELS_NN_TEMPLATE_H
+#define FR_KERNELS_NN_TEMPLATE_H
+
+#include <stdbool.h>
+
+#include "kernels/nn_conv.h"
+#include "kernels/nn_depthwise.h"
+#include "kernels/nn_maps.h"
+
+const FrNnKernels NN_KERNELS = {
+	.conv_group_blocks = GROUP_BLOCKS,
+	.conv_packed_floats = conv_packed_floats,
+	.conv_pack = conv_pack,
+	.conv = conv,
+	.depthwise = depthwise,
+	.pool = pool,
+	.eltwise = eltwise,
+	.global_average = global_average,
+	.upsample = upsample,
+	.block = block,
+	.unblock = unblock,
+	.unblock_nhwc = unblock_nhwc,
+	.activate = activate,
+};
+
+#endif

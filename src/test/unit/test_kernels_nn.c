@@ -1,0 +1,559 @@
+/*
+ * test_kernels_nn.c: convolution, depthwise convolution and pooling of every
+ * instruction set that this CPU runs equal their plain twins
+ * (nn_reference.h) over odd shapes, strides, borders and alignments.
+ *
+ * Outputs lie in larger arrays whose gaps must keep their old contents.
+ */
+#include "test/unit/kernel_check.h"
+
+/* True when every float of a gap between outputs is as it was: rows of
+ * row_floats in use at out_row from each other, rows per block at out_block
+ * from each other, blocks in all. */
+static bool
+gaps_intact(const Floats *output, int blocks, ptrdiff_t out_block, int rows,
+			ptrdiff_t out_row, ptrdiff_t row_floats)
+{
+	for (ptrdiff_t i = 0; i < (ptrdiff_t) output->count; ++i)
+	{
+		const ptrdiff_t in_block = i % out_block;
+
+		if (i / out_block < blocks && in_block / out_row < rows &&
+			in_block % out_row < row_floats)
+			continue;
+		if (output->at[i] != SENTINEL)
+			return false;
+	}
+	return true;
+}
+
+/* ---- convolution -------------------------------------------------------- */
+
+typedef struct ConvCase
+{
+	int out_channels, in_channels, lanes;
+	int kernel_h, kernel_w, stride, dilation;
+	int out_h, out_w;
+	int residual;	 /* 0: none, 1: own memory, 2: the output itself */
+	int activation;	 /* -1: any */
+	int has_vectors; /* outputs are not adjacent, as for a batch */
+} ConvCase;
+
+typedef struct ConvData
+{
+	FrConvTask task;
+	int out_channels;
+	Floats input, output, residual, weights, scale, packed, bias, slope;
+} ConvData;
+
+static void
+conv_data_geometry(ConvData *data, const ConvCase *c)
+{
+	const int in_h =
+		(c->out_h - 1) * c->stride + (c->kernel_h - 1) * c->dilation + 1;
+	const int in_w =
+		(c->out_w - 1) * c->stride + (c->kernel_w - 1) * c->dilation + 1;
+	const int in_blocks = (c->in_channels + c->lanes - 1) / c->lanes;
+	const int out_blocks = (c->out_channels + FR_BLOCK - 1) / FR_BLOCK;
+	const int gap = random_int(0, 2) ? random_int(0, 3) * FR_BLOCK : 0;
+	FrConvTask *t = &data->task;
+
+	*t = (FrConvTask){
+		.in_block = (ptrdiff_t) in_h * in_w * c->lanes,
+		.in_row = (ptrdiff_t) in_w * c->lanes * c->stride,
+		.in_pixel = c->stride * c->lanes,
+		.tap_row = (ptrdiff_t) in_w * c->lanes * c->dilation,
+		.tap_col = c->lanes * c->dilation,
+		.in_channels = c->in_channels,
+		.in_lanes = c->lanes,
+		.kernel_h = c->kernel_h,
+		.kernel_w = c->kernel_w,
+		.out_blocks = out_blocks,
+		.out_h = c->out_h,
+		.out_w = c->out_w,
+		.out_pixel = FR_BLOCK,
+		.out_row = c->out_w * FR_BLOCK + gap,
+	};
+	t->out_block = t->out_row * c->out_h + gap;
+	if (c->has_vectors)
+	{
+		t->out_block = FR_BLOCK;
+		t->out_pixel = out_blocks * FR_BLOCK;
+		t->out_row = t->out_pixel * c->out_w;
+	}
+	data->input = floats_random((size_t) (in_blocks * t->in_block));
+}
+
+static void
+conv_data_new(ConvData *data, const ConvCase *c)
+{
+	FrConvTask *t = &data->task;
+	const int activation =
+		c->activation >= 0 ? c->activation : random_int(0, FR_ACT_COUNT - 1);
+	const size_t weight_count =
+		(size_t) (c->out_channels * c->in_channels * c->kernel_h * c->kernel_w);
+
+	conv_data_geometry(data, c);
+	data->out_channels = c->out_channels;
+	data->weights = floats_random(weight_count);
+	data->scale = floats_random((size_t) c->out_channels);
+	data->packed.count = kernels->nn->conv_packed_floats(
+		c->out_channels, c->in_channels, c->kernel_h, c->kernel_w, c->lanes);
+	data->packed.memory =
+		aligned_alloc(64, (data->packed.count + 16) * sizeof(float));
+	data->packed.at = data->packed.memory + 16;
+	kernels->nn->conv_pack(data->weights.at, data->scale.at, c->out_channels,
+						   c->in_channels, c->kernel_h, c->kernel_w, c->lanes,
+						   data->packed.at);
+	t->epilogue = random_epilogue(&data->bias, &data->slope,
+								  t->out_blocks * FR_BLOCK, activation);
+	data->output =
+		floats_filled((size_t) (c->has_vectors ? t->out_row * c->out_h
+											   : t->out_block * t->out_blocks),
+					  SENTINEL);
+	data->residual = floats_random(data->output.count);
+	t->input = data->input.at;
+	t->weights = data->packed.at;
+	t->output = data->output.at;
+	if (c->residual)
+	{
+		t->residual = data->residual.at;
+		t->res_block = t->out_block;
+		t->res_row = t->out_row;
+		t->res_pixel = t->out_pixel;
+	}
+}
+
+static void
+conv_data_free(ConvData *data)
+{
+	floats_free(&data->input);
+	floats_free(&data->output);
+	floats_free(&data->residual);
+	floats_free(&data->weights);
+	floats_free(&data->scale);
+	floats_free(&data->packed);
+	floats_free(&data->bias);
+	floats_free(&data->slope);
+}
+
+static float *
+conv_output(const FrConvTask *t, int oc, int y, int x)
+{
+	return t->output + oc / FR_BLOCK * t->out_block + y * t->out_row +
+		   x * t->out_pixel + oc % FR_BLOCK;
+}
+
+/* Run with the residual in the output's place: the same as apart from it. */
+static void
+run_in_place(const ConvData *data)
+{
+	FrConvTask in_place = data->task;
+
+	for (int oc = 0; oc < in_place.out_blocks * FR_BLOCK; ++oc)
+	{
+		for (int y = 0; y < in_place.out_h; ++y)
+		{
+			for (int x = 0; x < in_place.out_w; ++x)
+				*conv_output(&in_place, oc, y, x) =
+					data->residual
+						.at[conv_output(&in_place, oc, y, x) - in_place.output];
+		}
+	}
+	in_place.residual = in_place.output;
+	kernels->nn->conv(&in_place);
+}
+
+static Verdict
+check_conv(const ConvCase *c)
+{
+	ConvData data;
+	Verdict verdict = {0};
+
+	conv_data_new(&data, c);
+	if (c->residual == 2)
+		run_in_place(&data);
+	else
+		kernels->nn->conv(&data.task);
+	for (int oc = 0; oc < data.task.out_blocks * FR_BLOCK; ++oc)
+	{
+		for (int y = 0; y < c->out_h; ++y)
+		{
+			for (int x = 0; x < c->out_w; ++x)
+			{
+				double magnitude;
+				const float want =
+					reference_conv(&data.task, data.weights.at, data.scale.at,
+								   c->out_channels, oc, y, x, &magnitude);
+
+				compare(&verdict, *conv_output(&data.task, oc, y, x), want,
+						sum_tolerance(magnitude), oc, y, x);
+			}
+		}
+	}
+	if (!c->has_vectors &&
+		!gaps_intact(&data.output, data.task.out_blocks, data.task.out_block,
+					 c->out_h, data.task.out_row, c->out_w * FR_BLOCK))
+		compare(&verdict, 1, 0, 0, -1, -1, -1);
+	conv_data_free(&data);
+	return verdict;
+}
+
+static void
+test_conv_cases(void)
+{
+	static const struct
+	{
+		const char *name;
+		ConvCase c;
+	} cases[] = {
+		{"1x1", {64, 32, 16, 1, 1, 1, 1, 7, 9, 0, 0, 0}},
+		{"1x1 with few channels", {3, 5, 16, 1, 1, 1, 1, 5, 5, 0, -1, 0}},
+		{"1x1 stride 2", {40, 48, 16, 1, 1, 2, 1, 6, 11, 1, 2, 0}},
+		{"1x1 stride 3", {16, 16, 16, 1, 1, 3, 1, 4, 5, 0, 1, 0}},
+		{"3x3 of a picture", {24, 3, 4, 3, 3, 2, 1, 9, 17, 0, 2, 0}},
+		{"3x3 of a gray picture", {24, 1, 4, 3, 3, 1, 1, 9, 17, 0, 2, 0}},
+		{"3x3 at 7 pixels", {96, 40, 16, 3, 3, 1, 1, 7, 7, 2, 2, 0}},
+		{"3x3 dilated", {32, 16, 16, 3, 3, 1, 2, 5, 15, 0, 1, 0}},
+		{"5x3 stride 2", {17, 33, 16, 5, 3, 2, 1, 3, 29, 1, 3, 0}},
+		{"wide row", {80, 16, 16, 1, 1, 1, 1, 2, 113, 0, 0, 0}},
+		{"fully connected", {100, 144, 16, 1, 1, 1, 1, 1, 1, 0, 0, 0}},
+		{"7x7 to one pixel", {72, 20, 16, 7, 7, 1, 1, 1, 1, 1, 2, 0}},
+		{"batch of vectors", {72, 64, 16, 1, 1, 1, 1, 1, 5, 2, 2, 1}},
+		{"no input channels", {16, 0, 16, 1, 1, 1, 1, 2, 2, 1, 1, 0}},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
+	{
+		const Verdict verdict = check_conv(&cases[i].c);
+
+		report(&verdict, cases[i].name);
+	}
+}
+
+static void
+test_conv_random(void)
+{
+	Verdict verdict = {0};
+
+	for (int i = 0; i < 150 && !verdict.is_wrong; ++i)
+	{
+		ConvCase c = {
+			.out_channels = random_int(1, 90),
+			.in_channels = random_int(1, 40),
+			.lanes = 16,
+			.kernel_h = random_int(1, 3),
+			.kernel_w = random_int(1, 3),
+			.stride = random_int(1, 3),
+			.dilation = random_int(1, 2),
+			.out_h = random_int(1, 4),
+			.out_w = random_int(1, 20),
+			.residual = random_int(0, 2),
+			.activation = -1,
+			.has_vectors = !random_int(0, 4),
+		};
+
+		if (i % 5 == 0)
+		{
+			c.lanes = 4;
+			c.in_channels = random_int(1, 4);
+		}
+		verdict = check_conv(&c);
+		if (verdict.is_wrong)
+			diag("oc %d ic %d lanes %d kernel %dx%d stride %d dilation %d "
+				 "out %dx%d residual %d vectors %d",
+				 c.out_channels, c.in_channels, c.lanes, c.kernel_h, c.kernel_w,
+				 c.stride, c.dilation, c.out_h, c.out_w, c.residual,
+				 c.has_vectors);
+	}
+	report(&verdict, "150 random convolutions");
+}
+
+/* Every width of a tile, with every placement of its pixels, for one to seven
+ * groups of blocks and a rest. */
+static void
+test_conv_widths(void)
+{
+	static const struct
+	{
+		int lanes, stride;
+	} inputs[] = {{16, 1}, {16, 2}, {16, 3}, {4, 2}};
+	Verdict verdict = {0};
+
+	for (int width = 1; width < 30 && !verdict.is_wrong; ++width)
+	{
+		for (size_t i = 0; i < sizeof inputs / sizeof *inputs; ++i)
+		{
+			const ConvCase c = {
+				.out_channels = random_int(1, 15) * FR_BLOCK,
+				.in_channels = 3,
+				.lanes = inputs[i].lanes,
+				.kernel_h = 1,
+				.kernel_w = 1 + (width & 1),
+				.stride = inputs[i].stride,
+				.dilation = 1,
+				.out_h = 1,
+				.out_w = width,
+				.activation = FR_ACT_PRELU,
+			};
+
+			verdict = check_conv(&c);
+			if (verdict.is_wrong)
+			{
+				diag("width %d lanes %d stride %d", width, c.lanes, c.stride);
+				break;
+			}
+		}
+	}
+	report(&verdict, "every width of a tile");
+}
+
+/* Large enough that the weights exceed what the loops keep cached, and that
+ * several parts of the input pass. */
+static void
+test_conv_large(void)
+{
+	static const ConvCase many_weights = {144, 128, 16, 3, 3, 1,
+										  1,   3,	3,	1, 2, 0};
+	static const ConvCase many_pixels = {40, 64, 16, 1, 1, 1,
+										 1,	 40, 41, 0, 1, 0};
+	Verdict verdict = check_conv(&many_weights);
+
+	report(&verdict, "weights beyond the cache");
+	verdict = check_conv(&many_pixels);
+	report(&verdict, "input in several parts");
+}
+
+/* Neither alignment nor the width of the map changes a bit of the result. */
+static void
+test_conv_same_bits(void)
+{
+	static const ConvCase c = {48, 37, 16, 3, 3, 1, 1, 3, 23, 0, 2, 0};
+	ConvData data;
+	bool is_same_moved = true, is_same_alone = true;
+
+	conv_data_new(&data, &c);
+	kernels->nn->conv(&data.task);
+	for (size_t skew = 0; skew < 16; skew += 5)
+	{
+		Floats input = floats_moved(&data.input, skew);
+		Floats output = floats_moved(&data.output, skew);
+		FrConvTask moved = data.task;
+
+		moved.input = input.at;
+		moved.output = output.at;
+		kernels->nn->conv(&moved);
+		is_same_moved &= memcmp(output.at, data.output.at,
+								output.count * sizeof(float)) == 0;
+		floats_free(&input);
+		floats_free(&output);
+	}
+	for (int x = 0; x < c.out_w; ++x)
+	{
+		Floats output = floats_filled(data.output.count, SENTINEL);
+		FrConvTask alone = data.task;
+
+		alone.input += x * alone.in_pixel;
+		alone.output = output.at;
+		alone.out_h = alone.out_w = 1;
+		kernels->nn->conv(&alone);
+		for (int b = 0; b < alone.out_blocks; ++b)
+			is_same_alone &= memcmp(output.at + b * alone.out_block,
+									data.output.at + b * alone.out_block +
+										x * alone.out_pixel,
+									FR_BLOCK * sizeof(float)) == 0;
+		floats_free(&output);
+	}
+	ok(is_same_moved, "%s: same bits at any alignment", kernels->isa);
+	ok(is_same_alone, "%s: same bits for a pixel alone", kernels->isa);
+	conv_data_free(&data);
+}
+
+static void
+test_conv_empty(void)
+{
+	FrConvTask task = {.in_lanes = 16};
+
+	kernels->nn->conv(&task);
+	task.out_blocks = task.out_h = 1;
+	kernels->nn->conv(&task);
+	is_int(kernels->nn->conv_packed_floats(0, 5, 1, 1, 16), 0,
+		   "%s: nothing to pack", kernels->isa);
+	ok(true, "%s: empty convolutions", kernels->isa);
+}
+
+/* ---- depthwise and pooling ---------------------------------------------- */
+
+static Verdict
+check_depthwise(int blocks, int kernel, int stride, int out_h, int out_w,
+				int residual, int activation)
+{
+	const int in_h = (out_h - 1) * stride + kernel;
+	const int in_w = (out_w - 1) * stride + kernel;
+	const ptrdiff_t gap = random_int(0, 2) * FR_BLOCK;
+	FrDepthwiseTask t = {
+		.in_block = (ptrdiff_t) in_h * in_w * FR_BLOCK,
+		.in_row = (ptrdiff_t) in_w * stride * FR_BLOCK,
+		.in_pixel = stride * FR_BLOCK,
+		.tap_row = (ptrdiff_t) in_w * FR_BLOCK,
+		.tap_col = FR_BLOCK,
+		.kernel_h = kernel,
+		.kernel_w = kernel,
+		.out_row = out_w * FR_BLOCK + gap,
+		.blocks = blocks,
+		.out_h = out_h,
+		.out_w = out_w,
+	};
+	Floats bias, slope;
+	Floats input = floats_random((size_t) (blocks * t.in_block));
+	Floats weights =
+		floats_random((size_t) (blocks * kernel * kernel * FR_BLOCK));
+	Verdict verdict = {0};
+
+	t.out_block = t.out_row * out_h + gap;
+
+	Floats output = floats_filled((size_t) (blocks * t.out_block), SENTINEL);
+	Floats other = floats_random(output.count);
+
+	t.input = input.at;
+	t.weights = weights.at;
+	t.output = output.at;
+	t.epilogue = random_epilogue(&bias, &slope, blocks * FR_BLOCK, activation);
+	if (residual)
+	{
+		t.residual = other.at;
+		t.res_block = t.out_block;
+		t.res_row = t.out_row;
+	}
+	kernels->nn->depthwise(&t);
+	for (int c = 0; c < blocks * FR_BLOCK; ++c)
+	{
+		for (int y = 0; y < out_h; ++y)
+		{
+			for (int x = 0; x < out_w; ++x)
+			{
+				double magnitude;
+				const float want = reference_depthwise(&t, c, y, x, &magnitude);
+				const float got =
+					t.output[c / FR_BLOCK * t.out_block + y * t.out_row +
+							 x * FR_BLOCK + c % FR_BLOCK];
+
+				compare(&verdict, got, want, sum_tolerance(magnitude), c, y, x);
+			}
+		}
+	}
+	if (!gaps_intact(&output, blocks, t.out_block, out_h, t.out_row,
+					 out_w * FR_BLOCK))
+		compare(&verdict, 1, 0, 0, -1, -1, -1);
+	floats_free(&input);
+	floats_free(&weights);
+	floats_free(&output);
+	floats_free(&other);
+	floats_free(&bias);
+	floats_free(&slope);
+	return verdict;
+}
+
+static void
+test_depthwise(void)
+{
+	static const FrDepthwiseTask empty;
+	Verdict verdict = {0};
+
+	for (int i = 0; i < 120 && !verdict.is_wrong; ++i)
+	{
+		const int kernel = i % 2 ? 3 : random_int(1, 7);
+		const int stride = random_int(1, 3);
+		const int out_h = random_int(1, 4), out_w = random_int(1, 34);
+
+		verdict =
+			check_depthwise(random_int(1, 3), kernel, stride, out_h, out_w,
+							random_int(0, 1), random_int(0, FR_ACT_COUNT - 1));
+		if (verdict.is_wrong)
+			diag("kernel %d stride %d out %dx%d", kernel, stride, out_h, out_w);
+	}
+	report(&verdict, "120 random depthwise convolutions");
+	kernels->nn->depthwise(&empty);
+	ok(true, "%s: empty depthwise convolution", kernels->isa);
+}
+
+static Verdict
+check_pool(int blocks, int kernel, int stride, int out_h, int out_w, int is_max)
+{
+	const int in_h = (out_h - 1) * stride + kernel;
+	const int in_w = (out_w - 1) * stride + kernel;
+	const FrPoolTask shape = {
+		.in_block = (ptrdiff_t) in_h * in_w * FR_BLOCK,
+		.in_row = (ptrdiff_t) in_w * stride * FR_BLOCK,
+		.in_pixel = stride * FR_BLOCK,
+		.tap_row = (ptrdiff_t) in_w * FR_BLOCK,
+		.tap_col = FR_BLOCK,
+		.kernel_h = kernel,
+		.kernel_w = kernel,
+		.out_block = (ptrdiff_t) out_h * out_w * FR_BLOCK,
+		.out_row = out_w * FR_BLOCK,
+		.blocks = blocks,
+		.out_h = out_h,
+		.out_w = out_w,
+		.is_max = is_max,
+		.scale = 1.0f / (float) (kernel * kernel),
+	};
+	Floats input = floats_random((size_t) (blocks * shape.in_block));
+	Floats output = floats_new((size_t) (blocks * shape.out_block), 1);
+	FrPoolTask t = shape;
+	Verdict verdict = {0};
+
+	t.input = input.at;
+	t.output = output.at;
+	kernels->nn->pool(&t);
+	for (int c = 0; c < blocks * FR_BLOCK; ++c)
+	{
+		for (int y = 0; y < out_h; ++y)
+		{
+			for (int x = 0; x < out_w; ++x)
+				compare(&verdict,
+						t.output[c / FR_BLOCK * t.out_block + y * t.out_row +
+								 x * FR_BLOCK + c % FR_BLOCK],
+						reference_pool(&t, c, y, x), is_max ? 0 : 2e-6, c, y,
+						x);
+		}
+	}
+	floats_free(&input);
+	floats_free(&output);
+	return verdict;
+}
+
+static void
+test_pool(void)
+{
+	static const FrPoolTask empty;
+	Verdict verdict = {0};
+
+	for (int i = 0; i < 40 && !verdict.is_wrong; ++i)
+		verdict =
+			check_pool(random_int(1, 3), random_int(1, 5), random_int(1, 3),
+					   random_int(1, 4), random_int(1, 19), i % 2);
+	report(&verdict, "40 random poolings");
+	kernels->nn->pool(&empty);
+	ok(true, "%s: empty pooling", kernels->isa);
+}
+
+static void
+test_table(void)
+{
+	test_conv_cases();
+	test_conv_random();
+	test_conv_widths();
+	test_conv_large();
+	test_conv_same_bits();
+	test_conv_empty();
+	test_depthwise();
+	test_pool();
+}
+
+int
+main(void)
+{
+	for_each_table(test_table);
+	return tap_done();
+}
