@@ -27,13 +27,17 @@ typedef struct FrNetOptions
 	size_t max_cached_bytes;  /* plans kept for reuse; 0 = 256 MiB */
 	bool is_reference;		  /* run every node by its plain operator, no
 								* fusion: for tests */
+	bool is_poisoned;		  /* fill the arena with NaN before each run, so
+								* that reading what nobody wrote shows: for
+								* tests */
 } FrNetOptions;
 
-/* Import an ONNX model; bytes must stay valid as long as the net. */
+/* Make a net of *graph, which it takes over (also on failure).  options may
+ * be NULL.  What the graph points into and what the allocator refers to must
+ * outlive the net. */
 FrStatus
 fr_net_create(FrGraph *graph, const FrNetOptions *options,
 			  const FrAllocator *allocator, FrNet **net, FrError *error);
-/* The net takes over *graph (also on failure). */
 
 void fr_net_destroy(FrNet *net);
 
@@ -77,5 +81,9 @@ typedef struct FrPlanStep
 int fr_plan_step_count(const FrPlan *plan);
 void fr_plan_step(const FrPlan *plan, int index, FrPlanStep *step);
 size_t fr_plan_bytes(const FrPlan *plan);
+
+/* Run one step alone, for profiles: what fr_plan_run does for each in turn. */
+FrStatus fr_plan_run_step(FrPlan *plan, int index, const FrCancel *cancel,
+						  FrError *error);
 
 #endif

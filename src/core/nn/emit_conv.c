@@ -1,0 +1,325 @@
+/*
+ * emit_conv.c: units with weights become kernel tasks.
+ *
+ * One convolution kernel serves every geometry; what changes is what its rows
+ * and pixels are.  Ordinary maps: rows and pixels of one image.  1x1 kernels
+ * over maps without borders: one row per image, all its pixels.  1x1 outputs
+ * (fully connected layers): one row, one pixel per image, so that the weights
+ * are read once for the whole batch.
+ */
+#include "core/nn/planner.h"
+
+/* Multiply-adds between two polls: about 2.5 ms at 20 GFLOP/s. */
+#define PIECE_WORK 2.5e7
+
+/* Weights larger than this are cut by output channels, not by rows, so that
+ * they are read once. */
+#define LARGE_WEIGHTS_BYTES (512u << 10)
+
+/* bias + scale * (weights * pre_shift), as the epilogue wants it. */
+static FrStatus
+fold_bias(FrPlanner *planner, const FrUnit *unit, const float **bias)
+{
+	int group = unit->window.group;
+	int group_in = unit->in_channels / group;
+	int group_out = unit->out_channels / group;
+	ptrdiff_t taps =
+		(ptrdiff_t) unit->window.kernel[0] * unit->window.kernel[1];
+	float *folded = fr_arena_alloc_zeroed(
+		&planner->scratch, (size_t) unit->out_channels, sizeof(float));
+
+	if (!folded)
+		return fr_fail_nomem(planner->error,
+							 (size_t) unit->out_channels * sizeof(float));
+	for (int o = 0; o < unit->out_channels; o++)
+	{
+		double sum = 0.0;
+
+		for (int i = 0; i < group_in && unit->pre_shift; i++)
+		{
+			double taps_sum = 0.0;
+
+			for (ptrdiff_t t = 0; t < taps; t++)
+				taps_sum +=
+					(double) unit
+						->weights[unit->is_transposed
+									  ? (i * taps + t) * unit->out_channels + o
+									  : ((ptrdiff_t) o * group_in + i) * taps +
+											t];
+			sum += taps_sum *
+				   (double) unit->pre_shift[o / group_out * group_in + i];
+		}
+		folded[o] =
+			(float) ((double) unit->bias[o] + (double) unit->scale[o] * sum);
+	}
+	return fr_blocked_constant(planner, folded, unit->out_channels, bias);
+}
+
+static FrStatus
+make_epilogue(FrPlanner *planner, const FrUnit *unit, FrEpilogue *epilogue)
+{
+	FrStatus status = fold_bias(planner, unit, &epilogue->bias);
+
+	if (status == FR_OK)
+		status = fr_blocked_constant(planner, unit->slope, unit->out_channels,
+									 &epilogue->slope);
+	epilogue->activation = unit->activation;
+	epilogue->low = unit->low;
+	epilogue->high = unit->high;
+	epilogue->is_residual_after = unit->is_residual_after;
+	return status;
+}
+
+/* Weights live with the net when their constant does, else with the plan. */
+static FrStatus
+find_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
+			const FrPacked **packed)
+{
+	FrPackKey key = {.weights = unit->weights,
+					 .is_depthwise = unit->kind == FR_UNIT_DEPTHWISE,
+					 .is_transposed = unit->is_transposed,
+					 .group = unit->window.group,
+					 .out_channels = unit->out_channels,
+					 .in_channels = unit->in_channels,
+					 .kernel_h = unit->window.kernel[0],
+					 .kernel_w = unit->window.kernel[1],
+					 .lanes = lanes,
+					 .scale = unit->scale,
+					 .pre_scale = unit->pre_scale};
+	FrPackStore *store = &planner->plan->weights;
+
+	for (int v = 0; v < planner->source->value_count; v++)
+		if (planner->source->values[v].constant == (const void *) key.weights)
+			store = planner->weights;
+	if (fr_is_cancelled(planner->cancel))
+		return fr_fail(planner->error, FR_ERR_CANCELLED,
+					   "Planning was cancelled.");
+	return fr_pack_get(store, &key, planner->kernels->nn, planner->allocator,
+					   packed, planner->error);
+}
+
+static bool
+has_border(const FrSlot *slot)
+{
+	return slot->pad[0] || slot->pad[1] || slot->pad[2] || slot->pad[3];
+}
+
+/* One row per image when pixels follow each other without gaps. */
+static bool
+flatten_pixels(const FrPlanner *planner, const FrUnit *unit, FrStep *step)
+{
+	FrConvTask *task = &step->u.conv;
+	const FrWindow *window = &unit->window;
+	const FrSlot *in = &planner->slots[unit->in_slot];
+	const FrSlot *out = &planner->slots[unit->out_slot];
+
+	if (window->kernel[0] != 1 || window->kernel[1] != 1 ||
+		window->stride[0] != 1 || window->stride[1] != 1 || has_border(in) ||
+		has_border(out) ||
+		(unit->operand >= 0 && has_border(&planner->slots[unit->operand_slot])))
+		return false;
+	task->out_w = out->height * out->width;
+	task->out_h = (int) step->images;
+	task->in_row = step->in_image;
+	task->out_row = step->out_image;
+	task->res_row = step->operand_image;
+	step->images = 1;
+	return true;
+}
+
+/* One pixel per image when the output has only one. */
+static bool
+flatten_images(FrStep *step)
+{
+	FrConvTask *task = &step->u.conv;
+
+	if (task->out_h != 1 || task->out_w != 1)
+		return false;
+	task->out_w = (int) step->images;
+	task->in_pixel = step->in_image;
+	task->out_pixel = step->out_image;
+	task->res_pixel = step->operand_image;
+	step->images = 1;
+	return true;
+}
+
+/* Choose the axis along which a large convolution is cut. */
+static void
+split_conv(FrPlanner *planner, const FrUnit *unit, const FrPacked *packed,
+		   FrStep *step)
+{
+	const FrConvTask *task = &step->u.conv;
+	const FrNnKernels *kernels = planner->kernels->nn;
+	int group_blocks = kernels->conv_group_blocks;
+	double work = (double) task->out_blocks * FR_BLOCK * task->in_channels *
+				  task->kernel_h * task->kernel_w * task->out_h * task->out_w;
+	double pieces = work / PIECE_WORK;
+
+	step->split = FR_SPLIT_NONE;
+	if (pieces <= 1.0)
+		return;
+	if (packed->group_floats * sizeof(float) > LARGE_WEIGHTS_BYTES)
+	{
+		double blocks = task->out_blocks / pieces;
+
+		step->split = FR_SPLIT_BLOCKS;
+		step->split_size = ((int) blocks / group_blocks + 1) * group_blocks;
+		step->split_weights =
+			kernels->conv_packed_floats(
+				group_blocks * FR_BLOCK, unit->in_channels / unit->window.group,
+				task->kernel_h, task->kernel_w, task->in_lanes) /
+			(size_t) group_blocks;
+	}
+	else if (task->out_h >= pieces)
+	{
+		step->split = FR_SPLIT_ROWS;
+		step->split_size = (int) (task->out_h / pieces);
+	}
+	else
+	{
+		/* Whole tiles of every instruction set: 14, 7, 6 or 4 pixels. */
+		step->split = FR_SPLIT_COLUMNS;
+		step->split_size = ((int) (task->out_w / pieces) / 84 + 1) * 84;
+	}
+}
+
+static void
+fill_geometry(FrPlanner *planner, const FrUnit *unit, FrStep *step)
+{
+	FrConvTask *task = &step->u.conv;
+	const FrWindow *window = &unit->window;
+	const FrSlot *in = &planner->slots[unit->in_slot];
+	const FrSlot *out = &planner->slots[unit->out_slot];
+	int groups = window->group;
+
+	task->input = fr_slot_window(planner, unit->in_slot, window);
+	task->in_block = in->block;
+	task->in_row = in->row * window->stride[0];
+	task->in_pixel = (ptrdiff_t) in->lanes * window->stride[1];
+	task->tap_row = in->row * window->dilation[0];
+	task->tap_col = (ptrdiff_t) in->lanes * window->dilation[1];
+	task->in_channels = unit->in_channels / groups;
+	task->in_lanes = in->lanes;
+	task->kernel_h = window->kernel[0];
+	task->kernel_w = window->kernel[1];
+	task->output = fr_slot_data(planner, unit->out_slot);
+	task->out_block = out->block;
+	task->out_row = out->row;
+	task->out_pixel = FR_BLOCK;
+	task->out_blocks = out->blocks / groups;
+	task->out_h = out->height;
+	task->out_w = out->width;
+	step->groups = groups;
+	step->blocks_group = task->out_blocks;
+	step->in_group = in->block * (task->in_channels / in->lanes);
+	step->out_group = out->block * task->out_blocks;
+	if (unit->operand >= 0)
+	{
+		const FrSlot *residual = &planner->slots[unit->operand_slot];
+
+		task->residual = fr_slot_data(planner, unit->operand_slot);
+		task->res_block = residual->block;
+		task->res_row = residual->row;
+		task->res_pixel = FR_BLOCK;
+		step->operand_group = residual->block * task->out_blocks;
+	}
+}
+
+/* Text after the kernel's name: what is fused. */
+static const char *
+fused_text(const FrUnit *unit)
+{
+	static const char *const activations[FR_ACT_COUNT] = {
+		[FR_ACT_NONE] = "",
+		[FR_ACT_CLIP] = " +clip",
+		[FR_ACT_PRELU] = " +prelu",
+		[FR_ACT_SIGMOID] = " +sigmoid",
+		[FR_ACT_TANH] = " +tanh",
+		[FR_ACT_HARD_SIGMOID] = " +hardsigmoid",
+		[FR_ACT_HARD_SWISH] = " +hardswish",
+		[FR_ACT_SWISH] = " +swish",
+	};
+
+	return activations[unit->activation];
+}
+
+FrStatus
+fr_emit_conv(FrPlanner *planner, const FrUnit *unit, FrStep *step)
+{
+	FrConvTask *task = &step->u.conv;
+	const FrWindow *window = &unit->window;
+	const FrPacked *packed;
+	FrStatus status = find_packed(planner, unit,
+								  planner->slots[unit->in_slot].lanes, &packed);
+
+	if (status == FR_OK)
+		status = make_epilogue(planner, unit, &task->epilogue);
+	if (status != FR_OK)
+		return status;
+	fill_geometry(planner, unit, step);
+	task->weights = packed->data;
+	step->weights_group = packed->group_floats;
+	step->description.weight_bytes = packed->bytes;
+	step->description.flops = 2.0 * (double) step->images * unit->out_channels *
+							  task->out_h * task->out_w *
+							  (unit->in_channels / window->group) *
+							  task->kernel_h * task->kernel_w;
+	if (!flatten_images(step))
+		flatten_pixels(planner, unit, step);
+	split_conv(planner, unit, packed, step);
+	return fr_describe(planner, step, "conv %dx%d s%d%s %dc%s%s %s",
+					   task->kernel_h, task->kernel_w, window->stride[0],
+					   window->group > 1 ? " grouped" : "", task->in_lanes,
+					   fused_text(unit), unit->operand >= 0 ? " +add" : "",
+					   planner->kernels->isa);
+}
+
+FrStatus
+fr_emit_depthwise(FrPlanner *planner, const FrUnit *unit, FrStep *step)
+{
+	FrDepthwiseTask *task = &step->u.depthwise;
+	const FrWindow *window = &unit->window;
+	const FrSlot *in = &planner->slots[unit->in_slot];
+	const FrSlot *out = &planner->slots[unit->out_slot];
+	const FrPacked *packed;
+	FrStatus status = find_packed(planner, unit, FR_BLOCK, &packed);
+
+	if (status == FR_OK)
+		status = make_epilogue(planner, unit, &task->epilogue);
+	if (status != FR_OK)
+		return status;
+	task->input = fr_slot_window(planner, unit->in_slot, window);
+	task->in_block = in->block;
+	task->in_row = in->row * window->stride[0];
+	task->in_pixel = (ptrdiff_t) FR_BLOCK * window->stride[1];
+	task->tap_row = in->row * window->dilation[0];
+	task->tap_col = (ptrdiff_t) FR_BLOCK * window->dilation[1];
+	task->kernel_h = window->kernel[0];
+	task->kernel_w = window->kernel[1];
+	task->output = fr_slot_data(planner, unit->out_slot);
+	task->out_block = out->block;
+	task->out_row = out->row;
+	task->blocks = out->blocks;
+	task->out_h = out->height;
+	task->out_w = out->width;
+	if (unit->operand >= 0)
+	{
+		task->residual = fr_slot_data(planner, unit->operand_slot);
+		task->res_block = planner->slots[unit->operand_slot].block;
+		task->res_row = planner->slots[unit->operand_slot].row;
+	}
+	task->weights = packed->data;
+
+	double work = (double) out->blocks * FR_BLOCK * out->height * out->width *
+				  task->kernel_h * task->kernel_w;
+
+	step->description.weight_bytes = packed->bytes;
+	step->description.flops = 2.0 * (double) step->images * unit->out_channels *
+							  out->height * out->width * task->kernel_h *
+							  task->kernel_w;
+	fr_split_rows(step, work, out->height);
+	return fr_describe(planner, step, "depthwise %dx%d s%d%s%s %s",
+					   task->kernel_h, task->kernel_w, window->stride[0],
+					   fused_text(unit), unit->operand >= 0 ? " +add" : "",
+					   planner->kernels->isa);
+}

@@ -1,0 +1,59 @@
+/*
+ * fuse.h: what the two files of the fusion stage share.
+ *
+ * fuse.c has the units with weights and what follows them (passes one and
+ * two), fuse_rest.c every other node (pass three).  Private to core/nn.
+ */
+#ifndef FR_CORE_NN_FUSE_H
+#define FR_CORE_NN_FUSE_H
+
+#include "core/nn/planner.h"
+
+static inline const FrShape *
+shape_of(const FrPlanner *planner, int32_t value)
+{
+	return &planner->graph->values[value].shape;
+}
+
+/* How many nodes read a value; one that reads it twice counts twice. */
+static inline int32_t
+use_count(const FrPlanner *planner, int32_t value)
+{
+	return planner->use_first[value + 1] - planner->use_first[value];
+}
+
+/* A float32 tensor that is calculated or given for each run. */
+static inline bool
+is_float_variable(const FrPlanner *planner, int32_t value)
+{
+	return value >= 0 && !planner->graph->values[value].constant &&
+		   planner->graph->values[value].dtype == FR_FLOAT32;
+}
+
+/* A unit around a node, reading its first input and writing its first output;
+ * NULL, with the error set, when there is no memory. */
+FrUnit *fr_unit_new(FrPlanner *planner, FrUnitKind kind, const FrNode *node);
+
+/* The unit is complete and runs where node number last stood. */
+void fr_unit_place(FrPlanner *planner, FrUnit *unit, int32_t last);
+
+/* Try to take one node that reads the unit's output. */
+FrStatus fr_unit_take_next(FrPlanner *planner, FrUnit *unit, const FrNode *node,
+						   bool *is_taken);
+
+/* Take as much as fits of what follows; *last is the unit's last node. */
+FrStatus
+fr_unit_take_followers(FrPlanner *planner, FrUnit *unit, int32_t *last);
+
+/* x * sigmoid(x) around a value that has exactly these two readers: the
+ * product's node number, with the sigmoid's in *gate, or -1. */
+int32_t fr_find_swish(const FrPlanner *planner, int32_t value, int32_t *gate);
+
+/* Whether kernels can take the window: moderate numbers, padding less than
+ * the kernel's reach. */
+bool fr_is_window_usable(const FrWindow *window);
+
+/* Pass three: a unit for a node that no other has taken. */
+FrStatus fr_fuse_rest(FrPlanner *planner, int32_t index);
+
+#endif

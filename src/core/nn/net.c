@@ -1,0 +1,201 @@
+/*
+ * net.c: a model, its packed weights and its cache of plans.
+ *
+ * Plans stand in a list, most recently used first.  A plan for new shapes
+ * pushes out the least recently used ones beyond the byte budget, but never
+ * itself.
+ */
+#include <string.h>
+
+#include "core/nn/planner.h"
+
+#define DEFAULT_MAX_PLAN_BYTES	 ((size_t) 2 << 30)
+#define DEFAULT_MAX_CACHED_BYTES ((size_t) 256 << 20)
+
+struct FrNet
+{
+	FrGraph graph; /* as imported */
+	FrNetOptions options;
+	FrAllocator allocator;
+	FrPackStore weights;
+	FrPlan *plans; /* most recently used first */
+};
+
+FrStatus
+fr_net_create(FrGraph *graph, const FrNetOptions *options,
+			  const FrAllocator *allocator, FrNet **net, FrError *error)
+{
+	FrNet *made = fr_alloc_zeroed(allocator, 1, sizeof *made);
+
+	*net = NULL;
+	if (!made)
+	{
+		fr_graph_destroy(graph);
+		return fr_fail_nomem(error, sizeof *made);
+	}
+	made->graph = *graph;
+	memset(graph, 0, sizeof *graph);
+	made->allocator = *allocator;
+	if (options)
+		made->options = *options;
+	if (!made->options.kernels)
+		made->options.kernels = fr_kernels_best();
+	if (!made->options.max_plan_bytes)
+		made->options.max_plan_bytes = DEFAULT_MAX_PLAN_BYTES;
+	if (!made->options.max_cached_bytes)
+		made->options.max_cached_bytes = DEFAULT_MAX_CACHED_BYTES;
+	*net = made;
+	return FR_OK;
+}
+
+void
+fr_net_destroy(FrNet *net)
+{
+	if (!net)
+		return;
+
+	FrAllocator allocator = net->allocator;
+
+	while (net->plans)
+	{
+		FrPlan *next = net->plans->next;
+
+		fr_plan_destroy(net->plans);
+		net->plans = next;
+	}
+	fr_pack_store_fini(&net->weights, &allocator);
+	fr_graph_destroy(&net->graph);
+	fr_release(&allocator, net);
+}
+
+const FrGraph *
+fr_net_graph(const FrNet *net)
+{
+	return &net->graph;
+}
+
+size_t
+fr_net_bytes(const FrNet *net)
+{
+	size_t bytes =
+		sizeof *net + net->graph.arena.total_bytes + net->weights.bytes;
+
+	for (const FrPlan *plan = net->plans; plan; plan = plan->next)
+		bytes += fr_plan_bytes(plan);
+	return bytes;
+}
+
+/* The cached plan for these shapes, moved to the front, or NULL. */
+static FrPlan *
+find_plan(FrNet *net, const FrShape *inputs)
+{
+	for (FrPlan **link = &net->plans; *link; link = &(*link)->next)
+	{
+		FrPlan *plan = *link;
+		bool is_equal = true;
+
+		for (int i = 0; i < net->graph.input_count; i++)
+			is_equal =
+				is_equal && fr_shape_equal(&plan->input_shapes[i], &inputs[i]);
+		if (!is_equal)
+			continue;
+		*link = plan->next;
+		plan->next = net->plans;
+		net->plans = plan;
+		return plan;
+	}
+	return NULL;
+}
+
+/* Drop the least recently used plans beyond the budget; the first stays. */
+static void
+trim_plans(FrNet *net)
+{
+	size_t total = fr_plan_bytes(net->plans);
+	FrPlan *last = net->plans;
+
+	while (last->next &&
+		   total + fr_plan_bytes(last->next) <= net->options.max_cached_bytes)
+	{
+		last = last->next;
+		total += fr_plan_bytes(last);
+	}
+	while (last->next)
+	{
+		FrPlan *dropped = last->next;
+
+		last->next = dropped->next;
+		fr_plan_destroy(dropped);
+	}
+}
+
+/* An empty plan for the shapes, with its specialised graph. */
+static FrStatus
+begin_plan(FrNet *net, const FrShape *inputs, FrPlan **plan, FrError *error)
+{
+	FrPlan *made = fr_alloc_zeroed(&net->allocator, 1, sizeof *made);
+	size_t count = (size_t) net->graph.input_count;
+	FrStatus status;
+
+	if (!made)
+		return fr_fail_nomem(error, sizeof *made);
+	made->kernels = net->options.kernels;
+	made->allocator = &net->allocator;
+	made->is_poisoned = net->options.is_poisoned;
+	fr_arena_init(&made->memory, made->allocator);
+	made->input_shapes =
+		fr_arena_copy(&made->memory, inputs, count * sizeof *inputs);
+	status = made->input_shapes
+				 ? fr_graph_specialize(&net->graph, inputs,
+									   net->options.max_plan_bytes,
+									   made->allocator, &made->graph, error)
+				 : fr_fail_nomem(error, count * sizeof *inputs);
+	if (status != FR_OK)
+	{
+		fr_plan_destroy(made);
+		return status;
+	}
+	*plan = made;
+	return FR_OK;
+}
+
+FrStatus
+fr_net_plan(FrNet *net, const FrShape *inputs, const FrCancel *cancel,
+			FrPlan **plan, FrError *error)
+{
+	FrStatus status;
+
+	*plan = find_plan(net, inputs);
+	if (*plan)
+		return FR_OK;
+
+	FrPlan *made = NULL;
+
+	if ((status = begin_plan(net, inputs, &made, error)) != FR_OK)
+		return status;
+
+	FrPlanner planner = {
+		.kernels = net->options.kernels,
+		.source = &net->graph,
+		.weights = &net->weights,
+		.allocator = &net->allocator,
+		.cancel = cancel,
+		.error = error,
+		.is_reference = net->options.is_reference,
+		.max_bytes = net->options.max_plan_bytes,
+		.plan = made,
+		.graph = &made->graph,
+		.memory = &made->memory,
+	};
+
+	if ((status = fr_plan_make(&planner)) != FR_OK)
+	{
+		fr_plan_destroy(made);
+		return status;
+	}
+	made->next = net->plans;
+	net->plans = made;
+	trim_plans(net);
+	*plan = made;
+	return FR_OK;
+}

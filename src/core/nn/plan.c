@@ -1,0 +1,94 @@
+/*
+ * plan.c: making, describing and releasing plans.
+ *
+ * The stages in order: specialise the graph for the input shapes, fuse, lay
+ * out, place, allocate the arena, emit.  A plan owns its specialised graph,
+ * its arena and its steps; packed weights belong to the net (net.c).
+ */
+#include <string.h>
+
+#include "core/nn/planner.h"
+
+static FrStatus
+allocate_arena(FrPlanner *planner)
+{
+	FrPlan *plan = planner->plan;
+
+	/* An all-constant graph has no slots; one line keeps pointers valid. */
+	if (plan->arena_bytes == 0)
+		plan->arena_bytes = 64;
+	plan->arena = fr_alloc_aligned(planner->allocator, plan->arena_bytes);
+	if (!plan->arena)
+		return fr_fail_nomem(planner->error, plan->arena_bytes);
+
+	/* Inputs that the caller leaves alone are zeros, not old memory. */
+	memset(plan->arena, 0, plan->arena_bytes);
+	return FR_OK;
+}
+
+FrStatus
+fr_plan_make(FrPlanner *planner)
+{
+	FrStatus status;
+
+	fr_arena_init(&planner->scratch, planner->allocator);
+	status = fr_plan_fuse(planner);
+	if (status == FR_OK)
+		status = fr_plan_layout(planner);
+	if (status == FR_OK)
+		status = fr_plan_place(planner);
+	if (status == FR_OK)
+		status = allocate_arena(planner);
+	if (status == FR_OK)
+		status = fr_plan_emit(planner);
+	fr_arena_fini(&planner->scratch);
+	return status;
+}
+
+void
+fr_plan_destroy(FrPlan *plan)
+{
+	if (!plan)
+		return;
+
+	const FrAllocator *allocator = plan->allocator;
+
+	fr_pack_store_fini(&plan->weights, allocator);
+	fr_release_aligned(allocator, plan->arena);
+	fr_graph_destroy(&plan->graph);
+	fr_arena_fini(&plan->memory);
+	fr_release(allocator, plan);
+}
+
+float *
+fr_plan_input(FrPlan *plan, int index)
+{
+	return plan->inputs[index];
+}
+
+const float *
+fr_plan_output(const FrPlan *plan, int index, const FrShape **shape)
+{
+	if (shape)
+		*shape = &plan->graph.values[plan->graph.outputs[index]].shape;
+	return plan->outputs[index];
+}
+
+int
+fr_plan_step_count(const FrPlan *plan)
+{
+	return plan->step_count;
+}
+
+void
+fr_plan_step(const FrPlan *plan, int index, FrPlanStep *step)
+{
+	*step = plan->steps[index].description;
+}
+
+size_t
+fr_plan_bytes(const FrPlan *plan)
+{
+	return sizeof *plan + plan->arena_bytes + plan->memory.total_bytes +
+		   plan->graph.arena.total_bytes + plan->weights.bytes;
+}

@@ -1,0 +1,349 @@
+/*
+ * planner.h: what the files of the planner share.
+ *
+ * Planning turns a specialised graph into steps in five stages, each one
+ * file: fuse.c (nodes -> units: what runs together), layout.c (units ->
+ * slots: in which physical tensors, with which borders, and the conversions
+ * between them), place.c (slots -> offsets in one arena, by lifetime),
+ * pack.c (weights in the kernels' order, shared by the plans of a net) and
+ * emit.c (units -> steps: kernel tasks with final pointers).  run.c only
+ * walks the steps.  Private to core/nn; callers use plan.h.
+ */
+#ifndef FR_CORE_NN_PLANNER_H
+#define FR_CORE_NN_PLANNER_H
+
+#include "core/nn/plan.h"
+
+/* ---- weights ------------------------------------------------------------ */
+
+/* What determines packed weights; independent of the input's shape. */
+typedef struct FrPackKey
+{
+	const float *weights; /* raw: [out, in / group, kernel_h, kernel_w], or
+						   * [in, out] when is_transposed */
+	bool is_depthwise;
+	bool is_transposed;
+	int group;
+	int out_channels; /* of all groups */
+	int in_channels;  /* of all groups */
+	int kernel_h, kernel_w;
+	int lanes;				/* of an input pixel: 16 or 4 */
+	const float *scale;		/* [out_channels] factors, or NULL */
+	const float *pre_scale; /* [in_channels] factors, or NULL */
+} FrPackKey;
+
+typedef struct FrPacked FrPacked;
+struct FrPacked
+{
+	FrPacked *next;
+	FrPackKey key;		 /* scale and pre_scale are own copies */
+	float *data;		 /* 64-byte aligned */
+	size_t group_floats; /* from one group's weights to the next's */
+	size_t bytes;
+};
+
+typedef struct FrPackStore
+{
+	FrPacked *first;
+	size_t bytes;
+} FrPackStore;
+
+/* The packed weights for *key, made now unless the store has them. */
+FrStatus fr_pack_get(FrPackStore *store, const FrPackKey *key,
+					 const FrNnKernels *kernels, const FrAllocator *allocator,
+					 const FrPacked **packed, FrError *error);
+
+void fr_pack_store_fini(FrPackStore *store, const FrAllocator *allocator);
+
+/* ---- units: what one step computes --------------------------------------- */
+
+typedef enum FrUnitKind
+{
+	FR_UNIT_PLAIN = 0, /* one node by fr_op_run */
+	FR_UNIT_ALIAS,	   /* the input's data under another shape */
+	FR_UNIT_ACTIVATE,  /* an activation of a plain tensor */
+	FR_UNIT_CONV,	   /* convolution or fully connected layer */
+	FR_UNIT_DEPTHWISE,
+	FR_UNIT_POOL,
+	FR_UNIT_ELTWISE,
+	FR_UNIT_AVERAGE, /* mean over the whole map */
+	FR_UNIT_UPSAMPLE,
+	FR_UNIT_CONCAT, /* channels side by side in one blocked tensor */
+	FR_UNIT_NHWC,	/* blocked -> plain, channels last */
+	FR_UNIT_BLOCK,	/* plain -> blocked */
+	FR_UNIT_UNBLOCK,
+	FR_UNIT_COPY, /* blocked -> blocked, for a border of its own */
+	FR_UNIT_KIND_COUNT
+} FrUnitKind;
+
+typedef struct FrUnit
+{
+	FrUnitKind kind;
+	const FrNode *node; /* the main node; NULL for conversions */
+	int32_t input;		/* value, when there is one main input */
+	int32_t operand;	/* value of residual or second operand, or -1 */
+	int32_t vector;		/* ELTWISE: value [n, c, 1, 1] that scales the input,
+						 * or -1 */
+	int32_t output;		/* value: the last fused node's output */
+	/* Filled in by layout.c: */
+	int32_t in_slot, operand_slot, vector_slot, out_slot;
+
+	/* CONV, DEPTHWISE, POOL.  The output is epilogue(scale * (weights *
+	 * (pre_scale * input + pre_shift)) + bias); kernels get it folded. */
+	FrWindow window;
+	const float *weights;
+	bool is_transposed; /* weights are [in, out] */
+	int in_channels, out_channels;
+	float *scale, *bias;		  /* [out_channels], or NULL */
+	float *pre_scale, *pre_shift; /* [in_channels], or NULL */
+	float *fill;				  /* [in_channels]: border where pre_scale
+									* applies to a padded input, or NULL */
+	FrActivation activation;
+	float low, high;
+	float *slope; /* [out_channels] */
+	bool is_residual_after;
+
+	FrBinary binary; /* ELTWISE with an operand */
+	bool is_operand_vector;
+	int factor_h, factor_w; /* UPSAMPLE */
+} FrUnit;
+
+/* ---- slots: physical tensors --------------------------------------------- */
+
+typedef enum FrFill
+{
+	FR_FILL_NONE = 0, /* nobody reads the border */
+	FR_FILL_ZERO,
+	FR_FILL_LOWEST, /* -infinity, under a maximum */
+	FR_FILL_VECTOR	/* one value per channel */
+} FrFill;
+
+typedef struct FrSlot
+{
+	int lanes;		/* 0 plain, else channels per pixel: 16 or 4 */
+	int64_t images; /* blocked only: dimensions without border */
+	int channels, height, width, blocks;
+	int pad[4]; /* top, left, bottom, right */
+	FrFill fill;
+	const float *fill_values; /* [channels] */
+	bool is_shared;			  /* part of a concatenation: fill must be zero */
+	bool is_compact;  /* a vector whose blocks are contiguous: no border */
+	int32_t parent;	  /* slot that this one is a part of, or -1 */
+	int block_offset; /* first block within the parent */
+	int32_t next;	  /* further slots of the same value, or -1 */
+
+	ptrdiff_t row, block, image; /* strides in floats */
+	size_t bytes, offset;		 /* in the arena; roots only */
+	int first_step, last_step;	 /* lifetime; roots only */
+	bool is_input, is_output;
+} FrSlot;
+
+/* ---- steps: what run.c executes ------------------------------------------ */
+
+/* The border of one blocked tensor, to be filled in. */
+typedef struct FrBorder
+{
+	float *data; /* first pixel, border included; NULL: nothing to fill */
+	ptrdiff_t row, block, image;
+	int64_t images;
+	int blocks, lanes, height, width;
+	int pad[4];
+	FrFill fill;
+	const float *values; /* [blocks * lanes] */
+} FrBorder;
+
+/* How a task is cut into pieces between which cancellation is polled. */
+typedef enum FrSplit
+{
+	FR_SPLIT_NONE = 0,
+	FR_SPLIT_ROWS,
+	FR_SPLIT_COLUMNS,
+	FR_SPLIT_BLOCKS /* groups of output blocks: large weights */
+} FrSplit;
+
+/* One image's conversion or reduction; which fields count depends on kind. */
+typedef struct FrMapTask
+{
+	const float *input;
+	ptrdiff_t in_block, in_row;
+	float *output;
+	ptrdiff_t out_block, out_row;
+	int channels, blocks, height, width, lanes;
+	int factor_h, factor_w;
+} FrMapTask;
+
+typedef struct FrStep
+{
+	FrUnitKind kind;
+	int64_t images;								  /* times to run the task */
+	ptrdiff_t in_image, operand_image, out_image; /* floats between images */
+	ptrdiff_t vector_image;
+	FrSplit split;
+	int split_size;		  /* rows, columns or blocks per piece */
+	size_t split_weights; /* floats of weights per output block */
+	int groups;
+	ptrdiff_t in_group, operand_group, out_group; /* floats between groups */
+	size_t weights_group;
+	int blocks_group;
+	FrBorder border;
+	union
+	{
+		FrConvTask conv;
+		FrDepthwiseTask depthwise;
+		FrPoolTask pool;
+		FrEltwiseTask eltwise;
+		FrMapTask map;
+		struct
+		{
+			const float *input;
+			float *output;
+			size_t count;
+			FrActivation activation;
+			float low, high;
+		} activate;
+		struct
+		{
+			const FrNode *node;
+			const FrTensor **inputs;
+			FrTensor *outputs;
+		} plain;
+	} u;
+	FrPlanStep description;
+} FrStep;
+
+struct FrPlan
+{
+	FrPlan *next; /* in the net's list, most recently used first */
+	const FrKernels *kernels;
+	const FrAllocator *allocator;
+	FrArena memory;		 /* everything but the run arena and packed weights */
+	FrGraph graph;		 /* specialised */
+	FrPackStore weights; /* of constants that exist in this plan only */
+	FrShape *input_shapes;
+	float **inputs;
+	const float **outputs;
+	bool is_poisoned;
+	float *arena;
+	size_t arena_bytes;
+	int step_count;
+	FrStep *steps;
+};
+
+/* ---- planning ------------------------------------------------------------ */
+
+typedef struct FrPlanner
+{
+	const FrKernels *kernels;
+	const FrGraph *source; /* as imported */
+	FrPackStore *weights;  /* the net's */
+	const FrAllocator *allocator;
+	const FrCancel *cancel;
+	FrError *error;
+	bool is_reference;
+	size_t max_bytes;
+	FrPlan *plan;
+	FrGraph *graph;	 /* the plan's */
+	FrArena *memory; /* the plan's */
+	FrArena scratch; /* released when planning ends */
+
+	/* fuse.c */
+	int32_t *producer;	/* [values]: node index, or -1 */
+	int32_t *use_first; /* [values + 1]: where a value's uses start in */
+	int32_t *use_nodes; /* [...]: node indices */
+	bool *is_output;	/* [values] */
+	bool *is_blocked;	/* [values]: its maker writes it blocked */
+	bool *is_claimed;	/* [nodes]: part of a unit */
+	FrUnit **unit_at;	/* [nodes]: the unit that runs at this position */
+	float *channel_scale, *channel_shift; /* [most channels of any value] */
+
+	/* layout.c */
+	int unit_count; /* scheduled, in order */
+	FrUnit **units;
+	int32_t **unit_slots; /* [units]: PLAIN: of the inputs, then outputs */
+	int slot_count;
+	FrSlot *slots;
+	int32_t *value_slots; /* [values]: first of the slots, or -1 */
+	int32_t *same_as;	  /* [values]: the value whose slots hold this one */
+} FrPlanner;
+
+/* The blocked dimensions [n, c, h, w] of a shape of rank 4 or 2 ([n, c, 1,
+ * 1]); false for other ranks, empty tensors and absurd sizes. */
+bool fr_blocked_dims(const FrShape *shape, int64_t dims[4]);
+
+/* Rows and columns that a window needs around its input, beyond
+ * pad[top, left, bottom, right] of the input itself. */
+void fr_window_border(const FrWindow *window, const int64_t in_dims[4],
+					  const int64_t out_dims[4], int border[4]);
+
+/* ---- reading nodes (fold.c) ---------------------------------------------- */
+
+/* An activation as the kernels' epilogue takes it. */
+typedef struct FrActivationForm
+{
+	FrActivation activation;
+	float low, high;
+	float *slope; /* [channels], until planning ends */
+} FrActivationForm;
+
+/* The constant float32 data of a value, or NULL. */
+const float *fr_constant_floats(const FrPlanner *planner, int32_t value);
+
+/* Write the channels (axis 1) of a constant that is the same everywhere else,
+ * broadcast over a tensor of *shape, to out; false when it is not such a
+ * constant. */
+bool fr_channel_constant(const FrPlanner *planner, int32_t value,
+						 const FrShape *shape, float *out);
+
+/*
+ * If the node is out = a[c] * x + b[c] with constants a and b, and x of the
+ * same shape as out, write a and b to planner->channel_scale and
+ * channel_shift and return the value x; else -1.
+ */
+int32_t fr_affine_input(FrPlanner *planner, const FrNode *node);
+
+/* If the node is an activation that kernels have, describe it.  *is_found is
+ * false otherwise; the status tells of lack of memory only. */
+FrStatus fr_activation_form(FrPlanner *planner, const FrNode *node,
+							FrActivationForm *form, bool *is_found);
+
+/* ---- stages --------------------------------------------------------------- */
+
+FrStatus fr_plan_fuse(FrPlanner *planner);
+FrStatus fr_plan_layout(FrPlanner *planner);
+FrStatus fr_plan_place(FrPlanner *planner);
+FrStatus fr_plan_emit(FrPlanner *planner);
+
+/* The slot that holds a slot's memory: itself, or the whole that it is a
+ * part of. */
+FrSlot *fr_slot_root(const FrPlanner *planner, int32_t slot);
+
+/* The first float of a slot: of a blocked one, the first pixel inside the
+ * border. */
+float *fr_slot_data(const FrPlanner *planner, int32_t slot);
+
+/* The first pixel of the first window over a slot. */
+const float *
+fr_slot_window(const FrPlanner *planner, int32_t slot, const FrWindow *window);
+
+/* Fill in a step (emit_conv.c): task, split, weights, description. */
+FrStatus fr_emit_conv(FrPlanner *planner, const FrUnit *unit, FrStep *step);
+FrStatus
+fr_emit_depthwise(FrPlanner *planner, const FrUnit *unit, FrStep *step);
+
+/* Copy count values into an array of whole blocks, the rest zero; NULL stays
+ * NULL. */
+FrStatus fr_blocked_constant(FrPlanner *planner, const float *values, int count,
+							 const float **array);
+
+/* Cut a task of work floats or multiply-adds per row into pieces. */
+void fr_split_rows(FrStep *step, double work, int rows);
+
+/* Write e.g. "conv 3x3 s1 avx512" for the step. */
+FrStatus fr_describe(FrPlanner *planner, FrStep *step, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Make a plan for the shapes in planner->plan. */
+FrStatus fr_plan_make(FrPlanner *planner);
+void fr_plan_destroy(FrPlan *plan);
+
+#endif

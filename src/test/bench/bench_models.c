@@ -1,0 +1,114 @@
+/*
+ * bench_models.c: time of whole networks and of their steps.
+ *
+ * usage: bench_models [part of a model's name [isa]]
+ * Without arguments: one line per model and instruction set.  With a name:
+ * also one line per step, the median of many runs, with its share and rate.
+ */
+#include "model_cases.h"
+
+#define MAX_STEPS 512
+#define MAX_RUNS  400
+
+static const char *const isas[] = {"generic", "avx2", "avx512"};
+
+/* Times of one run's steps go to times[step][run]. */
+static double
+time_run(FrPlan *plan, const ModelCase *model, double (*times)[MAX_RUNS],
+		 int run)
+{
+	int steps = fr_plan_step_count(plan);
+	double begin, total = 0.0;
+
+	fill_noise(fr_plan_input(plan, 0), &model->shape);
+	if (!times)
+	{
+		begin = thread_seconds();
+		fr_plan_run(plan, NULL, NULL);
+		return thread_seconds() - begin;
+	}
+	for (int i = 0; i < steps && i < MAX_STEPS; i++)
+	{
+		begin = thread_seconds();
+		fr_plan_run_step(plan, i, NULL, NULL);
+		times[i][run] = thread_seconds() - begin;
+		total += times[i][run];
+	}
+	return total;
+}
+
+/* Run for about a second; returns the number of runs. */
+static int
+time_runs(FrPlan *plan, const ModelCase *model, double (*times)[MAX_RUNS],
+		  double *totals)
+{
+	double begin = thread_seconds();
+	int runs = 0;
+
+	time_run(plan, model, NULL, 0);
+	while (runs < MAX_RUNS && (runs < 5 || thread_seconds() - begin < 1.0))
+	{
+		totals[runs] = time_run(plan, model, times, runs);
+		runs++;
+	}
+	return runs;
+}
+
+static void
+print_steps(const FrPlan *plan, double (*times)[MAX_RUNS], int runs,
+			double total)
+{
+	for (int i = 0; i < fr_plan_step_count(plan) && i < MAX_STEPS; i++)
+	{
+		FrPlanStep step;
+		char shape[96];
+		double seconds = median(times[i], (size_t) runs);
+
+		fr_plan_step(plan, i, &step);
+		printf("%9.1f us %5.1f %% %6.1f GF/s  %-36s %-20s %s\n", 1e6 * seconds,
+			   100.0 * seconds / total, 1e-9 * step.flops / seconds,
+			   step.kernel, fr_shape_text(&step.shape, shape, sizeof shape),
+			   step.name);
+	}
+}
+
+static void
+bench_case(const ModelCase *model, const char *isa, bool has_steps)
+{
+	static double times[MAX_STEPS][MAX_RUNS], totals[MAX_RUNS];
+	const FrKernels *kernels = fr_kernels_by_name(isa);
+	size_t size = 0;
+	void *bytes = kernels ? load_file(model_path(model), &size) : NULL;
+	char shape[96];
+	FrNet *net;
+
+	if (!bytes)
+		return;
+
+	FrPlan *plan = open_plan(model, kernels, bytes, size, &net);
+	int runs = time_runs(plan, model, has_steps ? times : NULL, totals);
+	double total = median(totals, (size_t) runs);
+
+	printf("%-40s %-18s %-8s %9.3f ms  %6.2f MB plan %6.2f MB net\n",
+		   model->file, fr_shape_text(&model->shape, shape, sizeof shape), isa,
+		   1e3 * total, 1e-6 * (double) fr_plan_bytes(plan),
+		   1e-6 * (double) fr_net_bytes(net));
+	if (has_steps)
+		print_steps(plan, times, runs, total);
+	fr_net_destroy(net);
+	free(bytes);
+}
+
+int
+main(int argc, char **argv)
+{
+	for (size_t i = 0; i < MODEL_CASE_COUNT; i++)
+	{
+		if (argc > 1 && !strstr(model_cases[i].file, argv[1]))
+			continue;
+		for (size_t k = 0; k < sizeof isas / sizeof *isas; k++)
+			if (argc <= 2 || strcmp(isas[k], argv[2]) == 0)
+				bench_case(&model_cases[i], isas[k], argc > 2);
+	}
+	return 0;
+}

@@ -1,0 +1,142 @@
+/*
+ * ort_compare.c: this engine and ONNX Runtime, run by turns in one process.
+ *
+ * usage: ORT_LIB=.../libonnxruntime.so.1 ort_compare [part of a name [isa
+ * [seconds per model]]]
+ * One thread each, thread CPU time, median over alternating runs, so that a
+ * busy machine slows both alike.  Prints the ratio (above 1: this engine is
+ * faster) and the largest difference of any output, relative to the output's
+ * largest value.  Says "skipped" when ORT_LIB does not name the library.
+ */
+#include <math.h>
+
+#include "model_cases.h"
+#include "ort_binding.h"
+
+#define MAX_RUNS 4000
+
+/* Largest difference of two outputs relative to the larger's largest value. */
+static double
+relative_difference(const float *a, const float *b, size_t count)
+{
+	double scale = 1e-2, largest = 0.0; /* the reference's sigmoid has
+										 * absolute errors of 1e-7 */
+
+	for (size_t i = 0; i < count; i++)
+	{
+		scale = fmax(scale, fabs((double) b[i]));
+		largest = fmax(largest, fabs((double) a[i] - (double) b[i]));
+	}
+	return largest / scale;
+}
+
+/* The output of the graph with ONNX Runtime's name for it. */
+static int
+find_output(const FrNet *net, const char *name)
+{
+	const FrGraph *graph = fr_net_graph(net);
+
+	for (int i = 0; i < graph->output_count; i++)
+		if (strcmp(graph->values[graph->outputs[i]].name, name) == 0)
+			return i;
+	return -1;
+}
+
+static double
+compare_outputs(const FrNet *net, const FrPlan *plan, const OrtModel *model)
+{
+	double worst = 0.0;
+
+	for (size_t i = 0; i < model->output_count; i++)
+	{
+		int index = find_output(net, model->output_names[i]);
+		const FrShape *shape;
+		size_t count = 0, ort_count = 0;
+
+		if (index < 0)
+			return HUGE_VAL;
+
+		const float *got = fr_plan_output(plan, index, &shape);
+		const float *want = ort_output(model, i, &ort_count);
+
+		if (!fr_shape_count(shape, &count) || count != ort_count)
+			return HUGE_VAL;
+		worst = fmax(worst, relative_difference(got, want, count));
+	}
+	return worst;
+}
+
+static void
+compare_case(const ModelCase *model, const FrKernels *kernels,
+			 const OrtLibrary *library, double seconds)
+{
+	static double own_times[MAX_RUNS], ort_times[MAX_RUNS];
+	size_t size = 0, floats = 0, runs = 0;
+	void *bytes = load_file(model_path(model), &size);
+	char shape[96];
+	FrNet *net;
+	OrtModel other;
+
+	if (!bytes)
+	{
+		printf("%-40s skipped: no such file\n", model->file);
+		return;
+	}
+
+	FrPlan *plan = open_plan(model, kernels, bytes, size, &net);
+	float *input;
+
+	fr_shape_count(&model->shape, &floats);
+	input = malloc(floats * sizeof *input);
+	fill_noise(input, &model->shape);
+	ort_load(library, model_path(model), &other);
+
+	void *tensor = ort_tensor(library, input, model->shape.dims, 4);
+	double begin = thread_seconds();
+
+	while (runs < MAX_RUNS && (runs < 5 || thread_seconds() - begin < seconds))
+	{
+		double start = thread_seconds();
+
+		memcpy(fr_plan_input(plan, 0), input, floats * sizeof *input);
+		fr_plan_run(plan, NULL, NULL);
+		own_times[runs] = thread_seconds() - start;
+		start = thread_seconds();
+		ort_run(&other, tensor);
+		ort_times[runs++] = thread_seconds() - start;
+	}
+
+	double difference = compare_outputs(net, plan, &other);
+	double own = median(own_times, runs), ort = median(ort_times, runs);
+
+	printf("%-40s %-18s %s %8.3f ms  onnxruntime %8.3f ms  ratio %5.2f  "
+		   "difference %.1e\n",
+		   model->file, fr_shape_text(&model->shape, shape, sizeof shape),
+		   kernels->isa, 1e3 * own, 1e3 * ort, ort / own, difference);
+	fflush(stdout);
+	ORT_RELEASE(library, ORT_RELEASE_VALUE, tensor);
+	ort_unload(&other);
+	fr_net_destroy(net);
+	free(input);
+	free(bytes);
+}
+
+int
+main(int argc, char **argv)
+{
+	OrtLibrary library;
+	const FrKernels *kernels = fr_kernels_by_name(argc > 2 ? argv[2] : "auto");
+	double seconds = argc > 3 ? atof(argv[3]) : 2.0;
+
+	if (!kernels || !ort_open(&library))
+	{
+		puts("skipped: ORT_LIB does not name ONNX Runtime's library, or this "
+			 "CPU lacks the instruction set");
+		return 0;
+	}
+	printf("onnxruntime %s\n", library.version);
+	for (size_t i = 0; i < MODEL_CASE_COUNT; i++)
+		if (argc < 2 || strstr(model_cases[i].file, argv[1]))
+			compare_case(&model_cases[i], kernels, &library, seconds);
+	return 0;
+}
