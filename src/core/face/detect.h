@@ -1,0 +1,29 @@
+/*
+ * detect.h: one picture through a detector network.
+ *
+ * Input planes, run, decoding of the heads, non-maximum suppression.  Choosing
+ * the picture's resolution and what is derived from the landmarks belong to
+ * pipeline.h.
+ */
+#ifndef FR_CORE_FACE_DETECT_H
+#define FR_CORE_FACE_DETECT_H
+
+#include "core/face/face.h"
+
+/* The largest picture that this detector can take whole, given the size
+ * limits in its graph and longest (0 = none); never larger than the picture
+ * itself.  Proportions are kept, both sides are at least 1. */
+void fr_detect_fit(const FrNet *detector, int longest, int width, int height,
+				   int *fit_width, int *fit_height);
+
+/*
+ * Find the faces of a picture that already has the wanted size.  Boxes and
+ * landmarks are in its pixels, order is by falling score; quality and pose
+ * are left 0.  The list is allocated from allocator.
+ */
+FrStatus
+fr_detect_run(FrNet *detector, const FrDescriptor *descriptor,
+			  const FrImage *image, const FrCancel *cancel,
+			  const FrAllocator *allocator, FrFaces *faces, FrError *error);
+
+#endif

@@ -1,0 +1,18 @@
+/*
+ * input.h: from 8-bit pictures to a network's float planes.
+ */
+#ifndef FR_CORE_FACE_INPUT_H
+#define FR_CORE_FACE_INPUT_H
+
+#include "core/face/face.h"
+
+/*
+ * Fill planes, [3, height, width], with the picture at the top left, in the
+ * descriptor's channel order, each value (v - mean) * scale; the rest is
+ * black (v = 0).  The image must not be larger than width x height.
+ */
+FrStatus fr_input_fill(const FrImage *image, const FrDescriptor *descriptor,
+					   bool is_mirrored, int width, int height,
+					   const FrCancel *cancel, float *planes, FrError *error);
+
+#endif

@@ -1,0 +1,208 @@
+/*
+ * photo.c: the decoded views of one photo; see photo.h.
+ */
+#include "core/face/photo.h"
+
+#include "core/face/align.h"
+
+static int
+longest_side(const FrPhoto *photo)
+{
+	return photo->info.width > photo->info.height ? photo->info.width
+												  : photo->info.height;
+}
+
+/* The largest reduction that leaves the longest side at least wanted. */
+static int
+choose_reduction(int longest, int wanted)
+{
+	if (wanted <= 0)
+		return 1;
+	for (int reduction = 8; reduction > 1; reduction /= 2)
+	{
+		if ((longest + reduction - 1) / reduction >= wanted)
+			return reduction;
+	}
+	return 1;
+}
+
+/* Decode the whole picture at a reduction, in place of the decode at hand. */
+static FrStatus
+decode_whole(FrPhoto *photo, int reduction, FrError *error)
+{
+	FrDecodeOptions options = {
+		.max_pixels = photo->max_pixels,
+		.reduction = reduction,
+		.cancel = photo->cancel,
+	};
+
+	fr_image_destroy(&photo->decoded);
+
+	FrStatus status = fr_image_decode(photo->bytes, photo->size_bytes, &options,
+									  photo->allocator, &photo->decoded, error);
+
+	photo->reduction = status == FR_OK ? reduction : 0;
+	return status;
+}
+
+FrStatus
+fr_photo_open(const void *bytes, size_t size_bytes,
+			  const FrPhotoOptions *options, const FrAllocator *allocator,
+			  FrPhoto **photo, FrError *error)
+{
+	FrImageInfo info;
+	FrStatus status = fr_image_read_info(bytes, size_bytes, &info, error);
+
+	*photo = NULL;
+	if (status != FR_OK)
+		return status;
+
+	FrPhoto *opened = fr_alloc_zeroed(allocator, 1, sizeof *opened);
+
+	if (!opened)
+		return fr_fail_nomem(error, sizeof *opened);
+	opened->allocator = allocator;
+	opened->bytes = bytes;
+	opened->size_bytes = size_bytes;
+	opened->max_pixels = options->max_pixels;
+	opened->cancel = options->cancel;
+	opened->info = info;
+
+	int reduction =
+		choose_reduction(longest_side(opened), options->detection_size);
+
+	status = decode_whole(opened, reduction, error);
+	if (status != FR_OK)
+	{
+		fr_photo_close(opened);
+		return status;
+	}
+	*photo = opened;
+	return FR_OK;
+}
+
+void
+fr_photo_close(FrPhoto *photo)
+{
+	if (!photo)
+		return;
+	fr_image_destroy(&photo->decoded);
+	fr_image_destroy(&photo->detail);
+	fr_release(photo->allocator, photo);
+}
+
+void
+fr_photo_size(const FrPhoto *photo, int *width, int *height)
+{
+	*width = photo->info.width;
+	*height = photo->info.height;
+}
+
+FrPhotoView
+fr_photo_view_decoded(const FrPhoto *photo)
+{
+	/* Pixel x of the reduced picture averages pixels x * k .. x * k + k - 1,
+	 * whose centre is x * k + (k - 1) / 2. */
+	return (FrPhotoView){
+		.image = &photo->decoded,
+		.step = photo->reduction,
+		.x_origin = (photo->reduction - 1) / 2.0,
+		.y_origin = (photo->reduction - 1) / 2.0,
+	};
+}
+
+FrStatus
+fr_photo_view_whole(FrPhoto *photo, int longest, FrPhotoView *view,
+					FrError *error)
+{
+	int reduction = choose_reduction(longest_side(photo), longest);
+
+	if (reduction < photo->reduction)
+	{
+		FrStatus status = decode_whole(photo, reduction, error);
+
+		if (status != FR_OK)
+			return status;
+	}
+	*view = fr_photo_view_decoded(photo);
+	return FR_OK;
+}
+
+static bool
+covers(const FrImageRect *outer, const FrImageRect *inner)
+{
+	return outer->x0 <= inner->x0 && outer->y0 <= inner->y0 &&
+		   outer->x1 >= inner->x1 && outer->y1 >= inner->y1;
+}
+
+FrStatus
+fr_photo_view_detail(FrPhoto *photo, const FrImageRect *rect, FrPhotoView *view,
+					 FrError *error)
+{
+	if (photo->reduction == 1)
+	{
+		*view = fr_photo_view_decoded(photo);
+		return FR_OK;
+	}
+	if (!photo->detail.pixels || !covers(&photo->detail_rect, rect))
+	{
+		FrDecodeOptions options = {
+			.max_pixels = photo->max_pixels,
+			.reduction = 1,
+			.has_region = true,
+			.region = *rect,
+			.cancel = photo->cancel,
+		};
+
+		fr_image_destroy(&photo->detail);
+
+		FrStatus status =
+			fr_image_decode(photo->bytes, photo->size_bytes, &options,
+							photo->allocator, &photo->detail, error);
+
+		if (status != FR_OK)
+			return status;
+		photo->detail_rect = *rect;
+	}
+	*view = (FrPhotoView){
+		.image = &photo->detail,
+		.step = 1,
+		.x_origin = photo->detail_rect.x0,
+		.y_origin = photo->detail_rect.y0,
+	};
+	return FR_OK;
+}
+
+bool
+fr_photo_needs_detail(const FrPhoto *photo, const FrSimilarity *transform,
+					  int width, int height, FrImageRect *rect)
+{
+	*rect = fr_align_footprint(transform, width, height, photo->info.width,
+							   photo->info.height);
+	return photo->reduction != 1 && rect->x0 < rect->x1 &&
+		   fr_align_scale(transform) * photo->reduction > 1;
+}
+
+FrStatus
+fr_photo_view_crop(FrPhoto *photo, const FrSimilarity *transform, int width,
+				   int height, FrPhotoView *view, FrError *error)
+{
+	FrImageRect rect;
+
+	if (fr_photo_needs_detail(photo, transform, width, height, &rect))
+		return fr_photo_view_detail(photo, &rect, view, error);
+	*view = fr_photo_view_decoded(photo);
+	return FR_OK;
+}
+
+FrStatus
+fr_photo_warp(const FrPhoto *photo, const FrPhotoView *view,
+			  const FrSimilarity *transform, int width, int height,
+			  FrImage *crop, FrError *error)
+{
+	FrSimilarity rebased =
+		fr_align_rebase(transform, view->step, view->x_origin, view->y_origin);
+
+	return fr_image_warp(view->image, &rebased, width, height, photo->allocator,
+						 crop, error);
+}

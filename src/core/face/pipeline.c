@@ -1,0 +1,593 @@
+/*
+ * pipeline.c: from a photo to faces and embeddings; see pipeline.h.
+ */
+#include "core/face/pipeline.h"
+
+#include <math.h>
+
+#include "core/face/align.h"
+#include "core/face/detect.h"
+#include "core/face/embed.h"
+#include "core/face/nms.h"
+#include "core/face/photo.h"
+#include "core/face/pose.h"
+#include "core/face/quality.h"
+
+/* A region that a user marks is looked at again, with half its size added on
+ * each side, enlarged until its shorter side has this many pixels, at most
+ * this many times. */
+#define REGION_SIDE		  64
+#define MAX_REGION_FACTOR 4.0
+
+/* Larger crops would be sampled for longer than a cancel may wait. */
+#define MAX_CROP_SIDE 1024
+
+/* ---- finding faces ------------------------------------------------------- */
+
+/* Bring coordinates from a picture of count pixels, resized from a view, to
+ * the full-size picture: both maps keep pixel edges on pixel edges. */
+typedef struct AxisMap
+{
+	double scale, offset;
+} AxisMap;
+
+static AxisMap
+make_axis_map(int view_count, int count, double step, double origin)
+{
+	double ratio = (double) view_count / count;
+
+	return (AxisMap){
+		.scale = ratio * step,
+		.offset = (ratio - 1) / 2 * step + origin,
+	};
+}
+
+static inline float
+map_axis(const AxisMap *map, float value)
+{
+	return (float) ((double) value * map->scale + map->offset);
+}
+
+static void
+map_face(const AxisMap *x, const AxisMap *y, FrFace *face)
+{
+	face->x0 = map_axis(x, face->x0);
+	face->y0 = map_axis(y, face->y0);
+	face->x1 = map_axis(x, face->x1);
+	face->y1 = map_axis(y, face->y1);
+	for (int i = 0; i < FR_LANDMARK_COUNT; i++)
+	{
+		face->landmarks[i].x = map_axis(x, face->landmarks[i].x);
+		face->landmarks[i].y = map_axis(y, face->landmarks[i].y);
+	}
+}
+
+static inline float
+face_area(const FrFace *face)
+{
+	return (face->x1 - face->x0) * (face->y1 - face->y0);
+}
+
+/* The order of FrFaces: larger, then surer, then upper left first. */
+static bool
+comes_before(const FrFace *a, const FrFace *b)
+{
+	float area_a = face_area(a), area_b = face_area(b);
+
+	if (area_a != area_b)
+		return area_a > area_b;
+	if (a->score != b->score)
+		return a->score > b->score;
+	if (a->y0 != b->y0)
+		return a->y0 < b->y0;
+	return a->x0 < b->x0;
+}
+
+/* Shell's sort with Ciura's gaps: lists are short, but a hostile network may
+ * make them long. */
+static void
+sort_faces(FrFaces *faces)
+{
+	static const int gaps[] = {1750, 701, 301, 132, 57, 23, 10, 4, 1};
+
+	for (size_t g = 0; g < sizeof gaps / sizeof *gaps; g++)
+	{
+		for (int i = gaps[g]; i < faces->count; i++)
+		{
+			FrFace face = faces->faces[i];
+			int hole = i;
+
+			while (hole >= gaps[g] &&
+				   comes_before(&face, &faces->faces[hole - gaps[g]]))
+			{
+				faces->faces[hole] = faces->faces[hole - gaps[g]];
+				hole -= gaps[g];
+			}
+			faces->faces[hole] = face;
+		}
+	}
+}
+
+/* Drop faces that are too small or lie wholly outside the picture. */
+static void
+filter_faces(const FrPhoto *photo, int min_face_size, FrFaces *faces)
+{
+	int kept = 0;
+
+	for (int i = 0; i < faces->count; i++)
+	{
+		const FrFace *face = &faces->faces[i];
+		float side = fminf(face->x1 - face->x0, face->y1 - face->y0);
+
+		if (side >= (float) min_face_size && face->x1 > 0 && face->y1 > 0 &&
+			face->x0 < (float) photo->info.width &&
+			face->y0 < (float) photo->info.height)
+			faces->faces[kept++] = *face;
+	}
+	faces->count = kept;
+}
+
+/* Detect in a view, resized to fit_width x fit_height: faces in full-size
+ * coordinates, filtered and sorted. */
+static FrStatus
+detect_in_view(FrPhoto *photo, const FrPhotoView *view, int fit_width,
+			   int fit_height, FrNet *detector, const FrDescriptor *descriptor,
+			   FrFaces *faces, FrError *error)
+{
+	const FrImage *image = view->image;
+	FrImage resized = {0};
+	FrStatus status = FR_OK;
+
+	if (fit_width != image->width || fit_height != image->height)
+	{
+		status = fr_image_resize(image, fit_width, fit_height, &photo->cancel,
+								 photo->allocator, &resized, error);
+		image = &resized;
+	}
+	if (status == FR_OK)
+		status = fr_detect_run(detector, descriptor, image, &photo->cancel,
+							   photo->allocator, faces, error);
+	fr_image_destroy(&resized);
+	if (status != FR_OK)
+		return status;
+
+	AxisMap x = make_axis_map(view->image->width, fit_width, view->step,
+							  view->x_origin);
+	AxisMap y = make_axis_map(view->image->height, fit_height, view->step,
+							  view->y_origin);
+
+	for (int i = 0; i < faces->count; i++)
+		map_face(&x, &y, &faces->faces[i]);
+	filter_faces(photo, descriptor->min_face_size, faces);
+	sort_faces(faces);
+	return FR_OK;
+}
+
+/* All faces of the photo, without pose and quality. */
+static FrStatus
+find_faces(FrPhoto *photo, FrNet *detector, const FrDescriptor *descriptor,
+		   FrFaces *faces, FrError *error)
+{
+	FrPhotoView view;
+	int width, height;
+	FrStatus status =
+		fr_photo_view_whole(photo, descriptor->detection_size, &view, error);
+
+	*faces = (FrFaces){.allocator = photo->allocator};
+	if (status != FR_OK)
+		return status;
+	fr_detect_fit(detector, descriptor->detection_size, view.image->width,
+				  view.image->height, &width, &height);
+	return detect_in_view(photo, &view, width, height, detector, descriptor,
+						  faces, error);
+}
+
+/* Fill in pose and quality, as seen in a view. */
+static void
+describe_face(const FrPhotoView *view, FrFace *face)
+{
+	FrPose pose = fr_pose_estimate(face->landmarks);
+	FrSimilarity transform;
+	FrQuality quality;
+
+	face->yaw = pose.yaw;
+	face->pitch = pose.pitch;
+	face->roll = pose.roll;
+	face->quality = 0;
+	/* Landmarks in one place: no face that anything can be done with. */
+	if (!fr_align_landmarks(face->landmarks, FR_TEMPLATE_ARCFACE_112,
+							FR_QUALITY_SIDE, FR_QUALITY_SIDE, &transform))
+		return;
+	transform =
+		fr_align_rebase(&transform, view->step, view->x_origin, view->y_origin);
+	fr_quality_measure(face, view->image, &transform, &quality);
+	face->quality = quality.unified;
+}
+
+FrStatus
+fr_photo_detect(FrPhoto *photo, FrNet *detector, const FrDescriptor *descriptor,
+				FrFaces *faces, FrError *error)
+{
+	FrStatus status = find_faces(photo, detector, descriptor, faces, error);
+
+	if (status != FR_OK)
+		return status;
+	if (faces->count > descriptor->max_faces)
+		faces->count = descriptor->max_faces > 0 ? descriptor->max_faces : 0;
+
+	FrPhotoView view = fr_photo_view_decoded(photo);
+
+	for (int i = 0; i < faces->count; i++)
+	{
+		if (fr_is_cancelled(&photo->cancel))
+		{
+			fr_faces_destroy(faces);
+			return fr_fail(error, FR_ERR_CANCELLED, "Detection was cancelled.");
+		}
+		describe_face(&view, &faces->faces[i]);
+	}
+	return FR_OK;
+}
+
+/* ---- the face in a region ------------------------------------------------ */
+
+/* Real-valued rectangle in full-size pixels. */
+typedef struct Region
+{
+	float x0, y0, x1, y1;
+} Region;
+
+static float
+region_iou(const Region *region, const FrFace *face)
+{
+	return fr_nms_iou(region->x0, region->y0, region->x1, region->y1, face->x0,
+					  face->y0, face->x1, face->y1);
+}
+
+static bool
+is_centre_inside(const Region *region, const FrFace *face)
+{
+	float x = (face->x0 + face->x1) / 2;
+	float y = (face->y0 + face->y1) / 2;
+
+	return x >= region->x0 && x <= region->x1 && y >= region->y0 &&
+		   y <= region->y1;
+}
+
+/* Share of the region that the face's box covers. */
+static float
+covered_share(const Region *region, const FrFace *face)
+{
+	float width = fminf(region->x1, face->x1) - fmaxf(region->x0, face->x0);
+	float height = fminf(region->y1, face->y1) - fmaxf(region->y0, face->y0);
+	float area = (region->x1 - region->x0) * (region->y1 - region->y0);
+
+	return width > 0 && height > 0 ? width * height / area : 0;
+}
+
+/* The face with the largest overlap among those that match the region; -1
+ * when none does.  A loose match only has to have its centre inside. */
+static int
+best_match(const FrFaces *faces, const Region *region, bool is_loose)
+{
+	float best_iou = -1;
+	int best = -1;
+
+	for (int i = 0; i < faces->count; i++)
+	{
+		const FrFace *face = &faces->faces[i];
+		float iou = region_iou(region, face);
+		bool is_match =
+			iou >= 0.3f || (is_centre_inside(region, face) &&
+							(is_loose || covered_share(region, face) >= 0.5f));
+
+		if (is_match && iou > best_iou)
+		{
+			best_iou = iou;
+			best = i;
+		}
+	}
+	return best;
+}
+
+/* The region and half its size around it, clipped to the picture. */
+static FrImageRect
+surroundings(const FrPhoto *photo, const Region *region)
+{
+	double width = (double) region->x1 - (double) region->x0;
+	double height = (double) region->y1 - (double) region->y0;
+	int picture_width = photo->info.width;
+	int picture_height = photo->info.height;
+
+	return (FrImageRect){
+		.x0 = (int) fmax(0, floor((double) region->x0 - width / 2)),
+		.y0 = (int) fmax(0, floor((double) region->y0 - height / 2)),
+		.x1 = (int) fmin(picture_width, ceil((double) region->x1 + width / 2)),
+		.y1 =
+			(int) fmin(picture_height, ceil((double) region->y1 + height / 2)),
+	};
+}
+
+/* Detect in the surroundings of the region alone, closer up. */
+static FrStatus
+detect_around(FrPhoto *photo, const Region *region, FrNet *detector,
+			  const FrDescriptor *descriptor, FrFaces *faces, FrError *error)
+{
+	FrImageRect rect = surroundings(photo, region);
+	float side = fminf(region->x1 - region->x0, region->y1 - region->y0);
+	double factor =
+		fmax(1, fmin(MAX_REGION_FACTOR, REGION_SIDE / (double) side));
+	FrPhotoView view;
+	FrImage cut;
+	int width, height;
+	FrStatus status = fr_photo_view_detail(photo, &rect, &view, error);
+
+	if (status != FR_OK)
+		return status;
+
+	/* The view may be larger than was asked for. */
+	FrImageRect inner = {
+		.x0 = rect.x0 - (int) view.x_origin,
+		.y0 = rect.y0 - (int) view.y_origin,
+		.x1 = rect.x1 - (int) view.x_origin,
+		.y1 = rect.y1 - (int) view.y_origin,
+	};
+
+	status = fr_image_crop(view.image, &inner, photo->allocator, &cut, error);
+	if (status != FR_OK)
+		return status;
+	view = (FrPhotoView){
+		.image = &cut, .step = 1, .x_origin = rect.x0, .y_origin = rect.y0};
+	fr_detect_fit(detector, descriptor->detection_size,
+				  (int) (cut.width * factor), (int) (cut.height * factor),
+				  &width, &height);
+	status = detect_in_view(photo, &view, width, height, detector, descriptor,
+							faces, error);
+	fr_image_destroy(&cut);
+	return status;
+}
+
+static FrStatus
+check_region(const FrPhoto *photo, const Region *region, FrError *error)
+{
+	if (!isfinite(region->x0) || !isfinite(region->y0) ||
+		!isfinite(region->x1) || !isfinite(region->y1) ||
+		!(region->x1 > region->x0) || !(region->y1 > region->y0))
+		return fr_fail(error, FR_ERR_ARGUMENT,
+					   "A region needs finite corners and a width and height "
+					   "above 0.");
+	if (region->x1 <= 0 || region->y1 <= 0 ||
+		region->x0 >= (float) photo->info.width ||
+		region->y0 >= (float) photo->info.height)
+		return fr_fail(error, FR_ERR_ARGUMENT,
+					   "The region (%g, %g), (%g, %g) lies outside the picture "
+					   "of %d x %d pixels.",
+					   (double) region->x0, (double) region->y0,
+					   (double) region->x1, (double) region->y1,
+					   photo->info.width, photo->info.height);
+	return FR_OK;
+}
+
+/* Keep the region's part inside the picture, so that no arithmetic on it can
+ * overflow. */
+static Region
+clip_region(const FrPhoto *photo, const Region *region)
+{
+	return (Region){
+		.x0 = fmaxf(region->x0, 0),
+		.y0 = fmaxf(region->y0, 0),
+		.x1 = fminf(region->x1, (float) photo->info.width),
+		.y1 = fminf(region->y1, (float) photo->info.height),
+	};
+}
+
+FrStatus
+fr_photo_detect_region(FrPhoto *photo, FrNet *detector,
+					   const FrDescriptor *descriptor, float x0, float y0,
+					   float x1, float y1, FrFace *face, bool *is_found,
+					   FrError *error)
+{
+	Region region = {x0, y0, x1, y1};
+	FrFaces faces;
+	FrStatus status = check_region(photo, &region, error);
+
+	*is_found = false;
+	if (status != FR_OK)
+		return status;
+	region = clip_region(photo, &region);
+	status = find_faces(photo, detector, descriptor, &faces, error);
+	if (status != FR_OK)
+		return status;
+
+	int match = best_match(&faces, &region, false);
+
+	if (match < 0)
+	{
+		fr_faces_destroy(&faces);
+		status =
+			detect_around(photo, &region, detector, descriptor, &faces, error);
+		if (status != FR_OK)
+			return status;
+		match = best_match(&faces, &region, true);
+	}
+	if (match >= 0)
+	{
+		FrSimilarity transform;
+		FrPhotoView view = fr_photo_view_decoded(photo);
+
+		*face = faces.faces[match];
+		if (fr_align_landmarks(face->landmarks, FR_TEMPLATE_ARCFACE_112,
+							   FR_QUALITY_SIDE, FR_QUALITY_SIDE, &transform))
+			status = fr_photo_view_crop(photo, &transform, FR_QUALITY_SIDE,
+										FR_QUALITY_SIDE, &view, error);
+		if (status == FR_OK)
+			describe_face(&view, face);
+		*is_found = status == FR_OK;
+	}
+	fr_faces_destroy(&faces);
+	return status;
+}
+
+/* ---- crops and embeddings ------------------------------------------------ */
+
+/* How a face goes into the crop: by its landmarks, or, when they are no use,
+ * by its box. */
+static FrStatus
+face_transform(const FrFace *face, const FrDescriptor *descriptor,
+			   FrSimilarity *transform, FrError *error)
+{
+	int width = descriptor->input_width, height = descriptor->input_height;
+
+	if (fr_align_landmarks(face->landmarks, descriptor->alignment, width,
+						   height, transform) ||
+		fr_align_box(face->x0, face->y0, face->x1, face->y1, width, height,
+					 transform))
+		return FR_OK;
+	return fr_fail(error, FR_ERR_ARGUMENT,
+				   "Neither the landmarks nor the box of the face determine "
+				   "where it is.");
+}
+
+static FrImageRect
+unite(const FrImageRect *a, const FrImageRect *b)
+{
+	if (a->x0 >= a->x1)
+		return *b;
+	return (FrImageRect){
+		.x0 = a->x0 < b->x0 ? a->x0 : b->x0,
+		.y0 = a->y0 < b->y0 ? a->y0 : b->y0,
+		.x1 = a->x1 > b->x1 ? a->x1 : b->x1,
+		.y1 = a->y1 > b->y1 ? a->y1 : b->y1,
+	};
+}
+
+/* Decode, once, the full-size pixels of all faces that need them. */
+static FrStatus
+prepare_detail(FrPhoto *photo, const FrDescriptor *descriptor,
+			   const FrFace *faces, int count, FrError *error)
+{
+	FrImageRect all = {0}, rect;
+	FrPhotoView view;
+
+	for (int i = 0; i < count; i++)
+	{
+		FrSimilarity transform;
+		FrStatus status =
+			face_transform(&faces[i], descriptor, &transform, error);
+
+		if (status != FR_OK)
+			return status;
+		if (fr_photo_needs_detail(photo, &transform, descriptor->input_width,
+								  descriptor->input_height, &rect))
+			all = unite(&all, &rect);
+	}
+	return all.x0 < all.x1 ? fr_photo_view_detail(photo, &all, &view, error)
+						   : FR_OK;
+}
+
+static FrStatus
+crop_face(FrPhoto *photo, const FrDescriptor *descriptor, const FrFace *face,
+		  FrImage *crop, FrError *error)
+{
+	int width = descriptor->input_width, height = descriptor->input_height;
+	FrSimilarity transform;
+	FrPhotoView view;
+	FrStatus status = face_transform(face, descriptor, &transform, error);
+
+	if (status == FR_OK && fr_is_cancelled(&photo->cancel))
+		status = fr_fail(error, FR_ERR_CANCELLED, "Embedding was cancelled.");
+	if (status == FR_OK)
+		status =
+			fr_photo_view_crop(photo, &transform, width, height, &view, error);
+	if (status == FR_OK)
+		status =
+			fr_photo_warp(photo, &view, &transform, width, height, crop, error);
+	return status;
+}
+
+/* At most FR_EMBED_MAX_BATCH faces. */
+static FrStatus
+embed_some(FrPhoto *photo, FrNet *embedder, const FrDescriptor *descriptor,
+		   const FrFace *faces, int count, int dims, float *embeddings,
+		   FrError *error)
+{
+	FrImage crops[FR_EMBED_MAX_BATCH] = {{0}};
+	FrStatus status = FR_OK;
+
+	for (int i = 0; i < count && status == FR_OK; i++)
+		status = crop_face(photo, descriptor, &faces[i], &crops[i], error);
+	if (status == FR_OK)
+		status = fr_embed_crops(embedder, descriptor, crops, count, dims,
+								&photo->cancel, embeddings, error);
+	for (int i = 0; i < count; i++)
+		fr_image_destroy(&crops[i]);
+	return status;
+}
+
+static FrStatus
+check_crop_size(int width, int height, FrError *error)
+{
+	if (width < 1 || height < 1 || width > MAX_CROP_SIDE ||
+		height > MAX_CROP_SIDE)
+		return fr_fail(error, FR_ERR_ARGUMENT,
+					   "A crop of %d x %d pixels was asked for; its sides must "
+					   "be between 1 and %d.",
+					   width, height, MAX_CROP_SIDE);
+	return FR_OK;
+}
+
+FrStatus
+fr_photo_embed(FrPhoto *photo, FrNet *embedder, const FrDescriptor *descriptor,
+			   const FrFace *faces, int count, int dims, float *embeddings,
+			   FrError *error)
+{
+	FrStatus status = check_crop_size(descriptor->input_width,
+									  descriptor->input_height, error);
+
+	if (status == FR_OK)
+		status = prepare_detail(photo, descriptor, faces, count, error);
+	for (int start = 0; start < count && status == FR_OK;
+		 start += FR_EMBED_MAX_BATCH)
+	{
+		int left = count - start;
+
+		status = embed_some(
+			photo, embedder, descriptor, faces + start,
+			left < FR_EMBED_MAX_BATCH ? left : FR_EMBED_MAX_BATCH, dims,
+			embeddings + (size_t) start * (size_t) dims, error);
+	}
+	return status;
+}
+
+FrStatus
+fr_photo_align(FrPhoto *photo, const FrPoint landmarks[5], FrTemplate alignment,
+			   int width, int height, FrImage *crop, FrError *error)
+{
+	FrSimilarity transform;
+	FrPhotoView view;
+	FrStatus status = check_crop_size(width, height, error);
+
+	*crop = (FrImage){0};
+	if (status != FR_OK)
+		return status;
+	if (!fr_align_landmarks(landmarks, alignment, width, height, &transform))
+		return fr_fail(error, FR_ERR_ARGUMENT,
+					   "The landmarks determine no alignment: they must be "
+					   "finite and must not lie in one place.");
+	status = fr_photo_view_crop(photo, &transform, width, height, &view, error);
+	if (status == FR_OK)
+		status =
+			fr_photo_warp(photo, &view, &transform, width, height, crop, error);
+	return status;
+}
+
+FrStatus
+fr_embed_aligned(const FrImage *crop, FrNet *embedder,
+				 const FrDescriptor *descriptor, int dims, float *embedding,
+				 const FrCancel *cancel, const FrAllocator *allocator,
+				 FrError *error)
+{
+	(void) allocator; /* nothing to allocate */
+	return fr_embed_crops(embedder, descriptor, crop, 1, dims, cancel,
+						  embedding, error);
+}
