@@ -25,6 +25,7 @@ typedef struct EncodeJob
 	struct jpeg_destination_mgr target;
 	const FrImage *image;
 	int quality;
+	const FrCancel *cancel;
 	const FrAllocator *allocator;
 	FrError *error;
 	uint8_t *bytes;
@@ -95,19 +96,26 @@ encode_body(void *argument)
 		JSAMPROW row = (JSAMPROW) (uintptr_t) fr_image_row(job->image, y);
 
 		jpeg_write_scanlines(cinfo, &row, 1);
+		if (fr_is_cancelled(job->cancel))
+		{
+			fr_fail(job->error, FR_ERR_CANCELLED,
+					"Encoding of the JPEG picture was cancelled.");
+			fr_jpeg_guard_leave(&job->guard, FR_ERR_CANCELLED);
+		}
 	}
 	jpeg_finish_compress(cinfo);
 	job->size_bytes = job->capacity_bytes - job->target.free_in_buffer;
 }
 
 FrStatus
-fr_image_encode_jpeg(const FrImage *image, int quality,
+fr_image_encode_jpeg(const FrImage *image, int quality, const FrCancel *cancel,
 					 const FrAllocator *allocator, uint8_t **bytes,
 					 size_t *size_bytes, FrError *error)
 {
 	EncodeJob job = {
 		.image = image,
 		.quality = quality,
+		.cancel = cancel,
 		.allocator = allocator,
 		.error = error,
 		.capacity_bytes = FIRST_BYTES,

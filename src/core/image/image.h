@@ -115,9 +115,10 @@ fr_image_decode(const void *bytes, size_t size_bytes,
 
 /* Encode as baseline JPEG, quality 1..100; *bytes is allocated from
  * allocator and owned by the caller. */
-FrStatus fr_image_encode_jpeg(const FrImage *image, int quality,
-							  const FrAllocator *allocator, uint8_t **bytes,
-							  size_t *size_bytes, FrError *error);
+FrStatus
+fr_image_encode_jpeg(const FrImage *image, int quality, const FrCancel *cancel,
+					 const FrAllocator *allocator, uint8_t **bytes,
+					 size_t *size_bytes, FrError *error);
 
 /* ---- transforms (resize.c, warp.c, draw.c) -------------------------------*/
 

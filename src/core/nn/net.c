@@ -3,7 +3,10 @@
  *
  * Plans stand in a list, most recently used first.  A plan for new shapes
  * pushes out the least recently used ones beyond the byte budget, but never
- * itself.
+ * itself.  Only one plan runs at a time, so all share one arena, as large as
+ * the largest of them needs: a photo of a new size touches no new memory.  A
+ * plan that needs more brings a larger arena and retires the plans that were
+ * emitted into the old one.
  */
 #include <string.h>
 
@@ -19,6 +22,8 @@ struct FrNet
 	FrAllocator allocator;
 	FrPackStore weights;
 	FrPlan *plans; /* most recently used first */
+	float *arena;  /* of all plans */
+	size_t arena_capacity;
 };
 
 FrStatus
@@ -48,6 +53,18 @@ fr_net_create(FrGraph *graph, const FrNetOptions *options,
 	return FR_OK;
 }
 
+static void
+drop_plans(FrNet *net)
+{
+	while (net->plans)
+	{
+		FrPlan *next = net->plans->next;
+
+		fr_plan_destroy(net->plans);
+		net->plans = next;
+	}
+}
+
 void
 fr_net_destroy(FrNet *net)
 {
@@ -56,13 +73,8 @@ fr_net_destroy(FrNet *net)
 
 	FrAllocator allocator = net->allocator;
 
-	while (net->plans)
-	{
-		FrPlan *next = net->plans->next;
-
-		fr_plan_destroy(net->plans);
-		net->plans = next;
-	}
+	drop_plans(net);
+	fr_release_aligned(&allocator, net->arena);
 	fr_pack_store_fini(&net->weights, &allocator);
 	fr_graph_destroy(&net->graph);
 	fr_release(&allocator, net);
@@ -77,8 +89,8 @@ fr_net_graph(const FrNet *net)
 size_t
 fr_net_bytes(const FrNet *net)
 {
-	size_t bytes =
-		sizeof *net + net->graph.arena.total_bytes + net->weights.bytes;
+	size_t bytes = sizeof *net + net->graph.arena.total_bytes +
+				   net->weights.bytes + net->arena_capacity;
 
 	for (const FrPlan *plan = net->plans; plan; plan = plan->next)
 		bytes += fr_plan_bytes(plan);
@@ -127,6 +139,29 @@ trim_plans(FrNet *net)
 		last->next = dropped->next;
 		fr_plan_destroy(dropped);
 	}
+}
+
+void
+fr_net_trim(FrNet *net)
+{
+	if (net->arena_capacity <= net->options.max_cached_bytes)
+		return;
+	drop_plans(net);
+	fr_release_aligned(&net->allocator, net->arena);
+	net->arena = NULL;
+	net->arena_capacity = 0;
+}
+
+/* Take over the arena that planning allocated. */
+static void
+adopt_arena(FrNet *net, const FrPlanner *planner)
+{
+	if (!planner->is_arena_new)
+		return;
+	drop_plans(net);
+	fr_release_aligned(&net->allocator, net->arena);
+	net->arena = planner->arena;
+	net->arena_capacity = planner->arena_capacity;
 }
 
 /* An empty plan for the shapes, with its specialised graph. */
@@ -183,6 +218,8 @@ fr_net_plan(FrNet *net, const FrShape *inputs, const FrCancel *cancel,
 		.error = error,
 		.is_reference = net->options.is_reference,
 		.max_bytes = net->options.max_plan_bytes,
+		.arena = net->arena,
+		.arena_capacity = net->arena_capacity,
 		.plan = made,
 		.graph = &made->graph,
 		.memory = &made->memory,
@@ -193,6 +230,7 @@ fr_net_plan(FrNet *net, const FrShape *inputs, const FrCancel *cancel,
 		fr_plan_destroy(made);
 		return status;
 	}
+	adopt_arena(net, &planner);
 	made->next = net->plans;
 	net->plans = made;
 	trim_plans(net);

@@ -2,27 +2,34 @@
  * plan.c: making, describing and releasing plans.
  *
  * The stages in order: specialise the graph for the input shapes, fuse, lay
- * out, place, allocate the arena, emit.  A plan owns its specialised graph,
- * its arena and its steps; packed weights belong to the net (net.c).
+ * out, place, take an arena, emit.  A plan owns its specialised graph and its
+ * steps; packed weights and the arena belong to the net (net.c).
  */
 #include <string.h>
 
 #include "core/nn/planner.h"
 
+/* Use the net's arena, or a new one when that is too small.  It is not
+ * cleared: nothing reads what no step of the same run wrote. */
 static FrStatus
-allocate_arena(FrPlanner *planner)
+take_arena(FrPlanner *planner)
 {
 	FrPlan *plan = planner->plan;
 
 	/* An all-constant graph has no slots; one line keeps pointers valid. */
 	if (plan->arena_bytes == 0)
 		plan->arena_bytes = 64;
-	plan->arena = fr_alloc_aligned(planner->allocator, plan->arena_bytes);
-	if (!plan->arena)
-		return fr_fail_nomem(planner->error, plan->arena_bytes);
+	if (plan->arena_bytes > planner->arena_capacity)
+	{
+		float *arena = fr_alloc_aligned(planner->allocator, plan->arena_bytes);
 
-	/* Inputs that the caller leaves alone are zeros, not old memory. */
-	memset(plan->arena, 0, plan->arena_bytes);
+		if (!arena)
+			return fr_fail_nomem(planner->error, plan->arena_bytes);
+		planner->arena = arena;
+		planner->arena_capacity = plan->arena_bytes;
+		planner->is_arena_new = true;
+	}
+	plan->arena = planner->arena;
 	return FR_OK;
 }
 
@@ -38,10 +45,12 @@ fr_plan_make(FrPlanner *planner)
 	if (status == FR_OK)
 		status = fr_plan_place(planner);
 	if (status == FR_OK)
-		status = allocate_arena(planner);
+		status = take_arena(planner);
 	if (status == FR_OK)
 		status = fr_plan_emit(planner);
 	fr_arena_fini(&planner->scratch);
+	if (status != FR_OK && planner->is_arena_new)
+		fr_release_aligned(planner->allocator, planner->arena);
 	return status;
 }
 
@@ -54,7 +63,6 @@ fr_plan_destroy(FrPlan *plan)
 	const FrAllocator *allocator = plan->allocator;
 
 	fr_pack_store_fini(&plan->weights, allocator);
-	fr_release_aligned(allocator, plan->arena);
 	fr_graph_destroy(&plan->graph);
 	fr_arena_fini(&plan->memory);
 	fr_release(allocator, plan);
@@ -89,6 +97,6 @@ fr_plan_step(const FrPlan *plan, int index, FrPlanStep *step)
 size_t
 fr_plan_bytes(const FrPlan *plan)
 {
-	return sizeof *plan + plan->arena_bytes + plan->memory.total_bytes +
+	return sizeof *plan + plan->memory.total_bytes +
 		   plan->graph.arena.total_bytes + plan->weights.bytes;
 }

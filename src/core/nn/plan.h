@@ -24,7 +24,8 @@ typedef struct FrNetOptions
 	const FrKernels *kernels; /* NULL: the best that this CPU has */
 	size_t max_plan_bytes;	  /* LIMIT when one plan's arena needs more;
 								* 0 = 2 GiB */
-	size_t max_cached_bytes;  /* plans kept for reuse; 0 = 256 MiB */
+	size_t max_cached_bytes;  /* plans kept for reuse, and the arena that
+								* fr_net_trim leaves; 0 = 256 MiB */
 	bool is_reference;		  /* run every node by its plain operator, no
 								* fusion: for tests */
 	bool is_poisoned;		  /* fill the arena with NaN before each run, so
@@ -44,19 +45,23 @@ void fr_net_destroy(FrNet *net);
 /* The graph as imported, for its inputs and outputs. */
 const FrGraph *fr_net_graph(const FrNet *net);
 
-/* Bytes held by the net: packed weights and cached plans. */
+/* Bytes held by the net: packed weights, cached plans and their arena. */
 size_t fr_net_bytes(const FrNet *net);
+
+/* Give back an arena larger than max_cached_bytes, and the plans with it: to
+ * be called when the outputs have been read. */
+void fr_net_trim(FrNet *net);
 
 /*
  * The plan for these input shapes, one per graph input.  It stays valid
- * until the next fr_net_plan or fr_net_destroy of this net.
+ * until the next fr_net_plan, fr_net_trim or fr_net_destroy of this net.
  */
 FrStatus fr_net_plan(FrNet *net, const FrShape *inputs, const FrCancel *cancel,
 					 FrPlan **plan, FrError *error);
 
-/* Where to write input number index: plain row-major float32 of the shape
- * that was planned.  Valid until the plan is destroyed; contents are
- * destroyed by a run. */
+/* Where to write input number index, before each run: plain row-major float32
+ * of the shape that was planned.  Valid as long as the plan; contents are
+ * undefined at first and after a run of any plan of the net. */
 float *fr_plan_input(FrPlan *plan, int index);
 
 /* Run; cancel is polled between operators and between row chunks of long
@@ -64,7 +69,7 @@ float *fr_plan_input(FrPlan *plan, int index);
 FrStatus fr_plan_run(FrPlan *plan, const FrCancel *cancel, FrError *error);
 
 /* Output number index after a run, in graph order: plain row-major float32;
- * valid until the next run. */
+ * valid until the next run of any plan of the net. */
 const float *
 fr_plan_output(const FrPlan *plan, int index, const FrShape **shape);
 

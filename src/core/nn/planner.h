@@ -223,8 +223,8 @@ struct FrPlan
 	float **inputs;
 	const float **outputs;
 	bool is_poisoned;
-	float *arena;
-	size_t arena_bytes;
+	float *arena;		/* the net's, shared by its plans */
+	size_t arena_bytes; /* what this plan uses of it */
 	int step_count;
 	FrStep *steps;
 };
@@ -241,6 +241,9 @@ typedef struct FrPlanner
 	FrError *error;
 	bool is_reference;
 	size_t max_bytes;
+	float *arena; /* the net's; replaced by a larger one if need be */
+	size_t arena_capacity;
+	bool is_arena_new; /* planning allocated it, the net must adopt it */
 	FrPlan *plan;
 	FrGraph *graph;	 /* the plan's */
 	FrArena *memory; /* the plan's */

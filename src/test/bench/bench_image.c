@@ -70,7 +70,7 @@ make_picture(Bench *bench, int width, int height)
 								(int) (random >> 28));
 		}
 	}
-	check(fr_image_encode_jpeg(&bench->picture, 85, &fr_allocator_malloc,
+	check(fr_image_encode_jpeg(&bench->picture, 85, NULL, &fr_allocator_malloc,
 							   &bench->bytes, &bench->size_bytes, &error),
 		  &error);
 }
@@ -184,8 +184,9 @@ bench_encode(const Bench *bench)
 		FrError error;
 		const double start = now_ms();
 
-		check(fr_image_encode_jpeg(&bench->picture, 85, &fr_allocator_malloc,
-								   &bytes, &size_bytes, &error),
+		check(fr_image_encode_jpeg(&bench->picture, 85, NULL,
+								   &fr_allocator_malloc, &bytes, &size_bytes,
+								   &error),
 			  &error);
 		best = fmin(best, now_ms() - start);
 		free(bytes);

@@ -450,7 +450,7 @@ test_encode_round_trip(void)
 			source.pixels[p] =
 				(uint8_t) (127.5 + 60 * sin(p / 3 % width / 20.0) +
 						   60 * cos(p / 3 / width / 15.0) + 2 * (p % 3));
-		is_status(fr_image_encode_jpeg(&source, 95, &fr_allocator_malloc,
+		is_status(fr_image_encode_jpeg(&source, 95, NULL, &fr_allocator_malloc,
 									   &bytes, &size_bytes, &error),
 				  FR_OK, &error, "encode %d x %d", width, height);
 		is_status(fr_image_decode(bytes, size_bytes, &whole,
@@ -478,15 +478,15 @@ test_encode_failures(void)
 	/* Noise, so that the output outgrows its first buffer. */
 	for (int p = 0; p < 300 * 200 * 3; p++)
 		source.pixels[p] = (uint8_t) (p * 2654435761u >> 13);
-	is_status(fr_image_encode_jpeg(&source, 0, &fr_allocator_malloc, &bytes,
-								   &size_bytes, &error),
+	is_status(fr_image_encode_jpeg(&source, 0, NULL, &fr_allocator_malloc,
+								   &bytes, &size_bytes, &error),
 			  FR_ERR_ARGUMENT, &error, "quality 0");
 	for (long fail_at = 1; status == FR_ERR_NOMEM; fail_at++)
 	{
 		TestMemory memory = {.fail_at = fail_at};
 		const FrAllocator allocator = test_allocator(&memory);
 
-		status = fr_image_encode_jpeg(&source, 100, &allocator, &bytes,
+		status = fr_image_encode_jpeg(&source, 100, NULL, &allocator, &bytes,
 									  &size_bytes, &error);
 		if (bytes)
 			test_release(&memory, bytes);

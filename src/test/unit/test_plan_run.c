@@ -136,28 +136,40 @@ test_plan_cache(void)
 	FrNet *net = check_net(&file, NULL, &allocator, &status, &error);
 	size_t packed = 0;
 
+	/* The largest first, because the others then fit into its arena. */
 	for (int i = 0; i < 3; i++)
 	{
 		size_t before = fr_net_bytes(net);
 
-		fr_net_plan(net, &CHECK_SHAPE(1 + i, 3, 8, 8), NULL, &plans[i], &error);
+		fr_net_plan(net, &CHECK_SHAPE(3 - i, 3, 8, 8), NULL, &plans[i], &error);
 
 		size_t own = fr_net_bytes(net) - before - fr_plan_bytes(plans[i]);
 
 		if (i == 0)
 			packed = own;
 		else
-			is_int(own, 0, "weights are packed once");
+			is_int(own, 0, "weights are packed once, the arena is shared");
 	}
-	ok(packed > 0, "packed weights are counted");
+	ok(packed > 0, "packed weights and the arena are counted");
 
 	long requests = memory.requests;
 
-	fr_net_plan(net, &CHECK_SHAPE(1, 3, 8, 8), NULL, &again, &error);
+	fr_net_plan(net, &CHECK_SHAPE(3, 3, 8, 8), NULL, &again, &error);
 	ok(again == plans[0], "the same shape gives the same plan");
 	is_int(memory.requests, requests, "and allocates nothing");
 
 	size_t size = fr_plan_bytes(again);
+
+	/* A larger one replaces the arena. */
+	status = plan_and_run(net, &CHECK_SHAPE(8, 3, 8, 8), &again, &error);
+	is_status(status, FR_OK, &error, "a plan with a larger arena");
+	status = plan_and_run(net, &CHECK_SHAPE(1, 3, 8, 8), &again, &error);
+	is_status(status, FR_OK, &error, "a small one in it");
+
+	size_t before_trim = fr_net_bytes(net);
+
+	fr_net_trim(net);
+	is_int(fr_net_bytes(net), before_trim, "trimming keeps a small arena");
 
 	fr_net_destroy(net);
 	is_int(memory.live, 0, "nothing leaks");
@@ -175,6 +187,20 @@ test_plan_cache(void)
 	is_status(status, FR_OK, &error, "plans come and go");
 	ok(fr_net_bytes(net) < packed + size * 6 + file.size_bytes,
 	   "the cache stays within its budget");
+
+	FrNet *small;
+	FrNetOptions tiny = {.max_cached_bytes = 64};
+
+	small = check_net(&file, &tiny, &allocator, &status, &error);
+	plan_and_run(small, &CHECK_SHAPE(1, 3, 8, 8), &again, &error);
+
+	size_t full = fr_net_bytes(small);
+
+	fr_net_trim(small);
+	ok(fr_net_bytes(small) < full, "trimming gives back a large arena");
+	status = plan_and_run(small, &CHECK_SHAPE(1, 3, 8, 8), &again, &error);
+	is_status(status, FR_OK, &error, "and the net works on");
+	fr_net_destroy(small);
 	fr_net_destroy(net);
 	is_int(memory.live, 0, "nothing leaks");
 	free(file.data);
