@@ -28,6 +28,10 @@ typedef struct FrModel
  */
 extern void fr_model_cache_begin(void);
 
+/* Done with the results of the networks: gives back working memory beyond
+ * what is worth keeping for the next photo. */
+extern void fr_model_cache_end(void);
+
 /* The model of a row, loaded when it is not in the cache; ERROR when it
  * cannot be loaded. */
 extern FrModel *fr_model_cache_get(const FrModelRow *row);

@@ -1,0 +1,73 @@
+-- ---- models ---------------------------------------------------------------
+
+CREATE TABLE facerec_models (
+	name text COLLATE "C" CONSTRAINT facerec_models_pkey PRIMARY KEY,
+	fingerprint text COLLATE "C" NOT NULL
+		CONSTRAINT facerec_models_fingerprint_key UNIQUE,
+	role text NOT NULL CHECK (role IN ('detector', 'embedder')),
+	preset text NOT NULL,
+	descriptor jsonb NOT NULL,
+	dims int NOT NULL,
+	sha256 bytea NOT NULL,
+	license text,
+	source text,
+	builtin boolean NOT NULL DEFAULT false,
+	loaded_at timestamptz NOT NULL DEFAULT now(),
+	weights bytea[] NOT NULL
+);
+-- weights are floating-point numbers: compressing them only costs time
+ALTER TABLE facerec_models ALTER COLUMN weights SET STORAGE EXTERNAL;
+
+COMMENT ON TABLE facerec_models IS
+	'networks that detect and embed faces; rows never change';
+COMMENT ON COLUMN facerec_models.fingerprint IS
+	'first 32 bits of the SHA-256 over weights, preset, dimensions and descriptor; every embedding carries it';
+COMMENT ON COLUMN facerec_models.dims IS
+	'length of the embeddings, 0 for a detector';
+COMMENT ON COLUMN facerec_models.sha256 IS
+	'SHA-256 of the ONNX file';
+
+-- anyone may see which models there are; the weights are the owner's
+GRANT SELECT (name, fingerprint, role, preset, descriptor, dims, sha256,
+	license, source, builtin, loaded_at) ON facerec_models TO PUBLIC;
+
+SELECT pg_catalog.pg_extension_config_dump('facerec_models',
+	'WHERE NOT builtin');
+
+CREATE FUNCTION facerec_models_guard() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'facerec_models_guard' LANGUAGE C;
+COMMENT ON FUNCTION facerec_models_guard() IS
+	'keeps facerec_models honest: refuses updates and rows whose hashes do not match';
+
+CREATE TRIGGER facerec_models_guard
+	BEFORE INSERT OR UPDATE OR DELETE ON facerec_models
+	FOR EACH ROW EXECUTE FUNCTION facerec_models_guard();
+-- also for rows that arrive by replication
+ALTER TABLE facerec_models ENABLE ALWAYS TRIGGER facerec_models_guard;
+
+CREATE FUNCTION face_model_load(name text, weights bytea, preset text,
+	descriptor jsonb DEFAULT NULL, license text DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'facerec_face_model_load'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION face_model_load(text, bytea, text, jsonb, text) IS
+	'check an ONNX model and add it to facerec_models; returns name@fingerprint';
+
+CREATE FUNCTION face_model_load(name text, weights bytea[], preset text,
+	descriptor jsonb DEFAULT NULL, license text DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME', 'facerec_face_model_load_chunks'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION face_model_load(text, bytea[], text, jsonb, text) IS
+	'the same for a model that comes in pieces';
+
+CREATE FUNCTION face_model_drop(name text) RETURNS void
+	AS 'MODULE_PATHNAME', 'facerec_face_model_drop'
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION face_model_drop(text) IS
+	'remove a model; embeddings made with it stay';
+
+REVOKE EXECUTE ON FUNCTION face_model_load(text, bytea, text, jsonb, text),
+	face_model_load(text, bytea[], text, jsonb, text),
+	face_model_drop(text) FROM PUBLIC;

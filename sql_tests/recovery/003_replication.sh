@@ -1,0 +1,86 @@
+#!/bin/bash
+# Models and embeddings reach a standby and a logical subscriber, in order:
+# loaded, used, replaced, dropped.
+set -eu
+data=$(pwd)/sql_tests/data
+bin=${PGBIN:-$(pg_config --bindir)} dir=$(mktemp -d) n=0
+trap 'for d in standby data; do "$bin/pg_ctl" -D "$dir/$d" -m immediate stop >/dev/null 2>&1 || true; done; rm -rf "$dir"' EXIT
+is() { n=$((n + 1)); if [[ $1 == "$2" ]]; then echo "ok $n - $3"; else echo "not ok $n - $3"; printf "# got '%s' want '%s'\n" "$1" "$2"; fi; }
+sql() { local port=$1 db=$2; shift 2; "$bin/psql" -XAtq -v ON_ERROR_STOP=1 -h "$dir" -p "$port" -U postgres -d "$db" "$@"; }
+files() { for f in "$@"; do printf '%s\t\\\\x' "${f##*/}"; od -An -v -tx1 "$f" | tr -d ' \n'; echo; done; }
+load() { sql 5432 postgres -c "SELECT face_model_load('people', data, 'mobilefacenet') FROM input WHERE name = '$1'" >/dev/null; }
+
+unset PGOPTIONS PGDATABASE PGSERVICE || true
+"$bin/initdb" -N -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C >/dev/null
+"$bin/pg_ctl" -w -D "$dir/data" -l "$dir/log" -o "-k $dir -p 5432 -c listen_addresses= -c fsync=off -c wal_level=logical" start >/dev/null
+"$bin/pg_basebackup" -h "$dir" -p 5432 -U postgres -D "$dir/standby" -R -X stream >/dev/null
+"$bin/pg_ctl" -w -D "$dir/standby" -l "$dir/log2" -o "-k $dir -p 5433 -c listen_addresses= -c fsync=off -c hot_standby=on" start >/dev/null
+# wait until the standby has replayed, and the subscriber has applied, all
+wait_standby() {
+	local lsn
+	lsn=$(sql 5432 postgres -c 'SELECT pg_current_wal_lsn()')
+	for _ in $(seq 600); do
+		[ "$(sql 5433 postgres -c "SELECT pg_last_wal_replay_lsn() >= '$lsn'")" = t ] && return
+		sleep 0.1
+	done
+	echo 'Bail out! the standby does not follow'; exit 1
+}
+wait_subscriber() {
+	local lsn
+	lsn=$(sql 5432 postgres -c 'SELECT pg_current_wal_lsn()')
+	for _ in $(seq 600); do
+		[ "$(sql 5432 postgres -c "SELECT confirmed_flush_lsn >= '$lsn' FROM pg_replication_slots WHERE slot_name = 'faces'")" = t ] && return
+		sleep 0.1
+	done
+	echo 'Bail out! the subscriber does not follow'; exit 1
+}
+
+sql 5432 postgres -c 'CREATE EXTENSION facerec' -c 'CREATE TABLE input (name text PRIMARY KEY, data bytea)' -c 'CREATE TABLE face (name text PRIMARY KEY, embedding faceembedding)'
+files "$data"/models/*.onnx "$data"/patches/*.png | sql 5432 postgres -c '\copy input FROM STDIN'
+sql 5432 postgres -c "SELECT face_model_load('patches', data, 'yunet') FROM input WHERE name = 'patch-detector.onnx'" >/dev/null
+load patch-embedder.onnx
+
+# ---- a standby --------------------------------------------------------------
+embed="SELECT face_embed(data, 'people') FROM input WHERE name = 'ann-1.png'"
+wait_standby
+is "$(sql 5433 postgres -c "$embed")" "$(sql 5432 postgres -c "$embed")" 'the standby embeds as the primary does'
+is "$(sql 5433 postgres -c "SELECT face_model_drop('people')" 2>&1 | grep -c ERROR)" 1 'the standby drops nothing'
+# one session of the standby sees every change
+coproc STANDBY { "$bin/psql" -XAtq -h "$dir" -p 5433 -U postgres -d postgres 2>&1; }
+standby_pid=$STANDBY_PID
+ask() { echo "$1;" >&"${STANDBY[1]}"; read -r -t 60 -u "${STANDBY[0]}" answer || answer='no answer'; echo "$answer"; }
+dims="SELECT face_dims(face_embed(data, 'people')) FROM input WHERE name = 'ann-1.png'"
+is "$(ask "$dims")" 16 'a session of the standby uses the model'
+sql 5432 postgres -c "SELECT face_model_drop('people')" >/dev/null
+load patch-embedder-b.onnx
+wait_standby
+is "$(ask "$dims")" 24 'the same session uses the model that replaced it'
+sql 5432 postgres -c "SELECT face_model_drop('people')" >/dev/null
+wait_standby
+is "$(ask "$dims")" 'ERROR:  face model "people" does not exist' 'and none when it is dropped'
+echo '\q' >&"${STANDBY[1]}"
+wait "$standby_pid" || true
+
+# ---- a logical subscriber ---------------------------------------------------
+load patch-embedder.onnx
+sql 5432 postgres -c 'CREATE DATABASE subscriber'
+sql 5432 subscriber -c 'CREATE EXTENSION facerec' -c 'CREATE TABLE input (name text PRIMARY KEY, data bytea)' -c 'CREATE TABLE face (name text PRIMARY KEY, embedding faceembedding)'
+sql 5432 postgres -c 'CREATE PUBLICATION faces FOR TABLE facerec_models, face, input' -c "SELECT pg_create_logical_replication_slot('faces', 'pgoutput')" >/dev/null
+sql 5432 subscriber -c "CREATE SUBSCRIPTION faces CONNECTION 'host=$dir port=5432 user=postgres dbname=postgres' PUBLICATION faces WITH (create_slot = false, slot_name = 'faces')"
+for _ in $(seq 600); do
+	[ "$(sql 5432 subscriber -c "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'")" = 0 ] && break
+	sleep 0.1
+done
+sql 5432 postgres -c "INSERT INTO face SELECT name, face_embed(data, 'people') FROM input WHERE name ~ 'png\$'"
+wait_subscriber
+models="SELECT md5(string_agg(m::text, E'\n' ORDER BY name)) FROM facerec_models m"
+faces="SELECT md5(string_agg(f::text, E'\n' ORDER BY name)) FROM face f"
+is "$(sql 5432 subscriber -c "$models")" "$(sql 5432 postgres -c "$models")" 'the subscriber has the models'
+is "$(sql 5432 subscriber -c "$faces")" "$(sql 5432 postgres -c "$faces")" 'and the embeddings'
+is "$(sql 5432 subscriber -c "SELECT bool_and(embedding IS NOT DISTINCT FROM face_embed(data, 'people')) FROM face JOIN input USING (name)")" t 'and makes the same ones'
+sql 5432 postgres -c "SELECT face_model_drop('people')" >/dev/null
+load patch-embedder-b.onnx
+wait_subscriber
+is "$(sql 5432 subscriber -c "$dims")" 24 'a replaced model is replaced there, too'
+sql 5432 subscriber -c 'DROP SUBSCRIPTION faces' >/dev/null 2>&1
+echo "1..$n"

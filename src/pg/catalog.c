@@ -1,0 +1,437 @@
+/*
+ * catalog.c: reading the table facerec_models; see catalog.h.
+ *
+ * The table lives in the extension's schema, wherever that is.  Its Oid is
+ * looked up once and forgotten when the relation is invalidated, which also
+ * happens whenever a row comes or goes (models.c sends the invalidation), so
+ * that one counter tells everybody who caches something about models.
+ */
+#include "postgres.h"
+
+#include "pg/catalog.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "common/cryptohash.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+/* Columns of facerec_models, in the order of sql/20_models.sql. */
+enum
+{
+	ANUM_NAME = 1,
+	ANUM_FINGERPRINT,
+	ANUM_ROLE,
+	ANUM_PRESET,
+	ANUM_DESCRIPTOR,
+	ANUM_DIMS,
+	ANUM_SHA256,
+	ANUM_LICENSE,
+	ANUM_SOURCE,
+	ANUM_BUILTIN,
+	ANUM_LOADED_AT,
+	ANUM_WEIGHTS
+};
+
+/* Where the table and its indexes are; table is InvalidOid when unknown. */
+typedef struct ModelsTable
+{
+	Oid table;
+	Oid name_index;
+	Oid fingerprint_index;
+} ModelsTable;
+
+static ModelsTable known_table;
+static uint64 generation = 1;
+
+static void
+on_relcache_invalidation(Datum arg, Oid relation)
+{
+	if (relation != InvalidOid && relation != known_table.table)
+		return;
+	known_table.table = InvalidOid;
+	generation++;
+}
+
+static void
+watch_invalidations(void)
+{
+	static bool is_watching = false;
+
+	if (is_watching)
+		return;
+	CacheRegisterRelcacheCallback(on_relcache_invalidation, (Datum) 0);
+	is_watching = true;
+}
+
+/* ---- where the table is ------------------------------------------------- */
+
+static Oid
+find_extension_schema(Oid extension)
+{
+	Oid schema = InvalidOid;
+	Relation relation = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+
+	SysScanDesc scan =
+		systable_beginscan(relation, ExtensionOidIndexId, true, NULL, 1, &key);
+	HeapTuple tuple = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tuple))
+		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return schema;
+}
+
+static ModelsTable
+find_table(void)
+{
+	ModelsTable found = known_table;
+
+	if (OidIsValid(found.table))
+		return found;
+	watch_invalidations();
+
+	Oid extension = get_extension_oid("facerec", true);
+
+	if (!OidIsValid(extension))
+		return found;
+
+	Oid schema = find_extension_schema(extension);
+
+	found.table = get_relname_relid("facerec_models", schema);
+	found.name_index = get_relname_relid("facerec_models_pkey", schema);
+	found.fingerprint_index =
+		get_relname_relid("facerec_models_fingerprint_key", schema);
+	known_table = found;
+	return found;
+}
+
+Oid
+fr_catalog_table(void)
+{
+	return find_table().table;
+}
+
+/* ---- rows --------------------------------------------------------------- */
+
+static char *
+text_column(HeapTuple tuple, TupleDesc descriptor, int column)
+{
+	bool is_null;
+	Datum value = heap_getattr(tuple, column, descriptor, &is_null);
+
+	if (is_null)
+		elog(ERROR, "column %d of facerec_models is null", column);
+	return TextDatumGetCString(value);
+}
+
+static void
+read_row(HeapTuple tuple, TupleDesc descriptor, FrModelRow *row)
+{
+	bool is_null;
+
+	memset(row, 0, sizeof(*row));
+	strlcpy(row->name, text_column(tuple, descriptor, ANUM_NAME),
+			sizeof(row->name));
+	strlcpy(row->preset, text_column(tuple, descriptor, ANUM_PRESET),
+			sizeof(row->preset));
+	row->fingerprint = (uint32) strtoul(
+		text_column(tuple, descriptor, ANUM_FINGERPRINT), NULL, 16);
+	row->role =
+		strcmp(text_column(tuple, descriptor, ANUM_ROLE), "detector") == 0
+			? FR_ROLE_DETECTOR
+			: FR_ROLE_EMBEDDER;
+	row->dims =
+		DatumGetInt32(heap_getattr(tuple, ANUM_DIMS, descriptor, &is_null));
+
+	bytea *sha256 =
+		DatumGetByteaPP(heap_getattr(tuple, ANUM_SHA256, descriptor, &is_null));
+
+	if (VARSIZE_ANY_EXHDR(sha256) != FR_SHA256_BYTES)
+		elog(ERROR, "column sha256 of facerec_models has %d bytes",
+			 (int) VARSIZE_ANY_EXHDR(sha256));
+	memcpy(row->sha256, VARDATA_ANY(sha256), FR_SHA256_BYTES);
+}
+
+static void
+read_contents(HeapTuple tuple, TupleDesc descriptor, MemoryContext context,
+			  FrModelContents *contents)
+{
+	bool is_null;
+	MemoryContext caller = MemoryContextSwitchTo(context);
+
+	contents->descriptor = DatumGetJsonbPCopy(
+		heap_getattr(tuple, ANUM_DESCRIPTOR, descriptor, &is_null));
+
+	Datum chunks = heap_getattr(tuple, ANUM_WEIGHTS, descriptor, &is_null);
+	ArrayType *array = DatumGetArrayTypePCopy(chunks);
+
+	fr_catalog_join_chunks(array, &contents->weights, &contents->weights_bytes);
+	if ((const char *) contents->weights < (const char *) array ||
+		(const char *) contents->weights >
+			(const char *) array + VARSIZE(array))
+		pfree(array);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Find the row whose column equals value and read what the caller wants. */
+static bool
+scan_table(int column, const char *value, FrModelRow *row,
+		   MemoryContext context, FrModelContents *contents)
+{
+	ModelsTable where = find_table();
+
+	if (!OidIsValid(where.table))
+		return false;
+
+	Oid index =
+		column == ANUM_NAME ? where.name_index : where.fingerprint_index;
+	Relation table = table_open(where.table, AccessShareLock);
+	Snapshot snapshot = ActiveSnapshotSet() ? GetActiveSnapshot() : NULL;
+	ScanKeyData key;
+
+	/* The columns have the collation "C", which ScanKeyInit sets. */
+	ScanKeyInit(&key, (AttrNumber) column, BTEqualStrategyNumber, F_TEXTEQ,
+				CStringGetTextDatum(value));
+
+	SysScanDesc scan =
+		systable_beginscan(table, index, OidIsValid(index), snapshot, 1, &key);
+	HeapTuple tuple = systable_getnext(scan);
+	bool is_found = HeapTupleIsValid(tuple);
+
+	if (is_found)
+		read_row(tuple, RelationGetDescr(table), row);
+	if (is_found && contents)
+		read_contents(tuple, RelationGetDescr(table), context, contents);
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return is_found;
+}
+
+bool
+fr_catalog_find_name(const char *name, FrModelRow *row)
+{
+	return scan_table(ANUM_NAME, name, row, NULL, NULL);
+}
+
+bool
+fr_catalog_find_fingerprint(uint32 fingerprint, FrModelRow *row)
+{
+	char hex[9];
+
+	snprintf(hex, sizeof(hex), "%08x", fingerprint);
+	return scan_table(ANUM_FINGERPRINT, hex, row, NULL, NULL);
+}
+
+bool
+fr_catalog_read(const FrModelRow *row, MemoryContext context,
+				FrModelContents *contents)
+{
+	char hex[9];
+	FrModelRow again;
+
+	snprintf(hex, sizeof(hex), "%08x", row->fingerprint);
+	return scan_table(ANUM_FINGERPRINT, hex, &again, context, contents);
+}
+
+/* ---- names -------------------------------------------------------------- */
+
+void
+fr_catalog_format_label(char label[FR_MODEL_LABEL_BYTES], const char *name,
+						uint32 fingerprint)
+{
+	snprintf(label, FR_MODEL_LABEL_BYTES, "%s@%08x", name, fingerprint);
+}
+
+char *
+fr_catalog_model_label(uint32 fingerprint)
+{
+	FrModelRow row;
+
+	if (fingerprint == 0)
+		return pstrdup("unknown");
+	if (!IsTransactionState() ||
+		!fr_catalog_find_fingerprint(fingerprint, &row))
+		return psprintf("%08x", fingerprint);
+	return psprintf("%s@%08x", row.name, row.fingerprint);
+}
+
+void
+fr_catalog_resolve(const char *reference, FrModelRow *row)
+{
+	char *name = pstrdup(reference);
+	char *at = strchr(name, '@');
+
+	if (at)
+		*at = '\0';
+	if (!fr_catalog_find_name(name, row))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("face model \"%s\" does not exist", reference),
+						errhint("See table facerec_models for the available "
+								"models.")));
+
+	char fingerprint[9];
+
+	snprintf(fingerprint, sizeof(fingerprint), "%08x", row->fingerprint);
+	if (at && strcmp(at + 1, fingerprint) != 0)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("face model \"%s\" does not exist", reference),
+						errdetail("The model of that name is now \"%s@%s\".",
+								  name, fingerprint),
+						errhint("See table facerec_models for the available "
+								"models.")));
+}
+
+void
+fr_catalog_resolve_role(const char *reference, FrRole role, FrModelRow *row)
+{
+	fr_catalog_resolve(reference, row);
+	if (row->role != role)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 role == FR_ROLE_DETECTOR
+				 ? errmsg("face model \"%s\" is not a detector", reference)
+				 : errmsg("face model \"%s\" is not an embedder", reference),
+			 errhint("See table facerec_models for the available "
+					 "models.")));
+}
+
+/* ---- contents ----------------------------------------------------------- */
+
+void
+fr_catalog_join_chunks(ArrayType *chunks, const void **bytes,
+					   size_t *size_bytes)
+{
+	Datum *elements;
+	bool *nulls;
+	int count;
+	size_t total = 0;
+
+	deconstruct_array(chunks, BYTEAOID, -1, false, TYPALIGN_INT, &elements,
+					  &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("chunk %d of the model's weights is null", i + 1)));
+		total += VARSIZE_ANY_EXHDR(DatumGetPointer(elements[i]));
+	}
+
+	if (count == 1)
+		*bytes = VARDATA_ANY(DatumGetPointer(elements[0]));
+	else
+	{
+		char *joined = MemoryContextAllocHuge(CurrentMemoryContext, total + 1);
+		size_t used = 0;
+
+		for (int i = 0; i < count; i++)
+		{
+			bytea *chunk = (bytea *) DatumGetPointer(elements[i]);
+
+			memcpy(joined + used, VARDATA_ANY(chunk), VARSIZE_ANY_EXHDR(chunk));
+			used += VARSIZE_ANY_EXHDR(chunk);
+		}
+		*bytes = joined;
+	}
+	*size_bytes = total;
+	if (elements)
+		pfree(elements);
+	if (nulls)
+		pfree(nulls);
+}
+
+static void
+hash_parts(const void *first, size_t first_bytes, const char *second,
+		   uint8 sha256[FR_SHA256_BYTES])
+{
+	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
+
+	if (!hash || pg_cryptohash_init(hash) < 0 ||
+		pg_cryptohash_update(hash, first, first_bytes) < 0 ||
+		pg_cryptohash_update(hash, (const uint8 *) second, strlen(second)) <
+			0 ||
+		pg_cryptohash_final(hash, sha256, FR_SHA256_BYTES) < 0)
+		elog(ERROR, "could not compute a SHA-256 hash");
+	pg_cryptohash_free(hash);
+}
+
+void
+fr_catalog_sha256(const void *weights, size_t weights_bytes,
+				  uint8 sha256[FR_SHA256_BYTES])
+{
+	hash_parts(weights, weights_bytes, "", sha256);
+}
+
+uint32
+fr_catalog_fingerprint(const uint8 sha256[FR_SHA256_BYTES], const char *preset,
+					   int dims, Jsonb *descriptor)
+{
+	uint8 digest[FR_SHA256_BYTES];
+	char *json =
+		JsonbToCString(NULL, &descriptor->root, (int) VARSIZE(descriptor));
+	char *suffix =
+		psprintf(" preset=%s dims=%d descriptor=%s", preset, dims, json);
+
+	hash_parts(sha256, FR_SHA256_BYTES, suffix, digest);
+	pfree(json);
+	pfree(suffix);
+
+	uint32 fingerprint = (uint32) digest[0] << 24 | (uint32) digest[1] << 16 |
+						 (uint32) digest[2] << 8 | (uint32) digest[3];
+
+	/* 0 means "model unknown" in an embedding. */
+	return fingerprint ? fingerprint : 1;
+}
+
+/* ---- stamps ------------------------------------------------------------- */
+
+/*
+ * Two snapshots with equal xmax see the same completed transactions below
+ * it up to those still running; that set can only shrink, so equal counts
+ * mean equal sets.  curcid covers what the own transaction did, the
+ * generation covers its rollbacks.
+ */
+FrCatalogStamp
+fr_catalog_stamp(void)
+{
+	FrCatalogStamp stamp = {0};
+
+	watch_invalidations();
+	AcceptInvalidationMessages();
+	stamp.generation = generation;
+	if (ActiveSnapshotSet())
+	{
+		Snapshot snapshot = GetActiveSnapshot();
+
+		stamp.xmax = snapshot->xmax;
+		stamp.xcnt = snapshot->xcnt;
+		stamp.subxcnt = snapshot->subxcnt;
+		stamp.curcid = snapshot->curcid;
+	}
+	return stamp;
+}
+
+bool
+fr_catalog_stamp_equal(const FrCatalogStamp *a, const FrCatalogStamp *b)
+{
+	return a->generation == b->generation && a->xmax == b->xmax &&
+		   a->xcnt == b->xcnt && a->subxcnt == b->subxcnt &&
+		   a->curcid == b->curcid && TransactionIdIsValid(a->xmax);
+}

@@ -1,0 +1,174 @@
+/*
+ * face_models.c: see face_models.h.
+ */
+#include "postgres.h"
+
+#include "pg/face_models.h"
+
+#include "pg/settings.h"
+
+/* ---- from the settings -------------------------------------------------- */
+
+static bool
+is_set(const char *setting)
+{
+	return setting && setting[0];
+}
+
+static const char *
+require_embedder(void)
+{
+	if (!is_set(fr_setting_embedder))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no face embedder is set"),
+				 errhint("Load one with face_model_load('name', weights, "
+						 "preset) and SET facerec.embedder = 'name'.")));
+	return fr_setting_embedder;
+}
+
+static const char *
+require_detector(void)
+{
+	if (!is_set(fr_setting_detector))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no face detector is set"),
+				 errhint("Load one with face_model_load('name', weights, "
+						 "'yunet') and SET facerec.detector = 'name'.")));
+	return fr_setting_detector;
+}
+
+static void
+apply_settings(FrDescriptor *detection)
+{
+	if (fr_setting_detection_threshold >= 0)
+		detection->detection_threshold = (float) fr_setting_detection_threshold;
+	detection->detection_size = fr_setting_detection_size;
+	detection->min_face_size = fr_setting_min_face_size;
+	detection->max_faces = fr_setting_max_faces;
+}
+
+/* ---- models ------------------------------------------------------------- */
+
+static void
+use_detector(FrFaceModels *models, const FrModelRow *row)
+{
+	models->detector = fr_model_cache_get(row);
+	models->detection = models->detector->descriptor.core;
+}
+
+static void
+use_detector_named(FrFaceModels *models, const char *name)
+{
+	FrModelRow row;
+
+	fr_catalog_resolve_role(name, FR_ROLE_DETECTOR, &row);
+	use_detector(models, &row);
+}
+
+/* The detector that an embedder's descriptor names; found by fingerprint,
+ * because that cannot mean another model. */
+static void
+use_detector_of_embedder(FrFaceModels *models)
+{
+	const char *label = models->embedder->descriptor.detector;
+	const char *embedder = models->embedder->row.name;
+	FrModelRow row;
+
+	if (!label[0])
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("face model \"%s\" has no detector", embedder),
+				 errhint("Load a detector, then drop this model and load it "
+						 "again.")));
+
+	const char *at = strchr(label, '@');
+	uint32 fingerprint = at ? (uint32) strtoul(at + 1, NULL, 16) : 0;
+
+	if (!fr_catalog_find_fingerprint(fingerprint, &row))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("face model \"%s\" does not exist", label),
+						errdetail("It finds the faces for face model \"%s\".",
+								  embedder),
+						errhint("Load that detector again.")));
+	use_detector(models, &row);
+}
+
+void
+fr_face_models_detector(FrFaceModels *models, const char *name)
+{
+	fr_model_cache_begin();
+	models->embedder = NULL;
+	use_detector_named(models, name ? name : require_detector());
+	if (!name)
+		apply_settings(&models->detection);
+}
+
+static void
+use_embedder(FrFaceModels *models, const char *name)
+{
+	FrModelRow row;
+
+	fr_catalog_resolve_role(name ? name : require_embedder(), FR_ROLE_EMBEDDER,
+							&row);
+	models->embedder = fr_model_cache_get(&row);
+}
+
+void
+fr_face_models_embedder(FrFaceModels *models, const char *name)
+{
+	fr_model_cache_begin();
+	models->detector = NULL;
+	use_embedder(models, name);
+}
+
+void
+fr_face_models_both(FrFaceModels *models, const char *name)
+{
+	fr_model_cache_begin();
+	use_embedder(models, name);
+	if (!name && is_set(fr_setting_detector))
+		use_detector_named(models, fr_setting_detector);
+	else if (!name && !models->embedder->descriptor.detector[0])
+		(void) require_detector();
+	else
+		use_detector_of_embedder(models);
+
+	if (!name)
+		apply_settings(&models->detection);
+	else
+	{
+		const FrDescriptor *own = &models->embedder->descriptor.core;
+
+		models->detection.detection_threshold = own->detection_threshold;
+		models->detection.detection_size = own->detection_size;
+		models->detection.min_face_size = own->min_face_size;
+		models->detection.max_faces = own->max_faces;
+	}
+}
+
+/* ---- keys --------------------------------------------------------------- */
+
+void
+fr_face_models_key(const char *name, FrPhotoKey *key)
+{
+	memset(key, 0, sizeof(*key));
+	key->kernels = fr_setting_kernels();
+	key->max_image_pixels = fr_setting_max_image_pixels;
+	key->max_inference_memory = fr_setting_max_inference_memory;
+	key->on_error = fr_setting_on_error;
+	if (name)
+	{
+		strlcpy(key->embedder, name, sizeof(key->embedder));
+		return;
+	}
+	if (is_set(fr_setting_embedder))
+		strlcpy(key->embedder, fr_setting_embedder, sizeof(key->embedder));
+	if (is_set(fr_setting_detector))
+		strlcpy(key->detector, fr_setting_detector, sizeof(key->detector));
+	key->detection_threshold = fr_setting_detection_threshold;
+	key->detection_size = fr_setting_detection_size;
+	key->min_face_size = fr_setting_min_face_size;
+	key->max_faces = fr_setting_max_faces;
+}

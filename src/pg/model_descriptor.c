@@ -1,0 +1,359 @@
+/*
+ * model_descriptor.c: jsonb <-> FrModelDescriptor, by one table of keys.
+ */
+#include "postgres.h"
+
+#include "pg/model_descriptor.h"
+
+#include <math.h>
+
+#include "common/shortest_dec.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+typedef enum KeyKind
+{
+	KEY_COLOR,	   /* "rgb" or "bgr"; bool is_bgr */
+	KEY_CHANNELS,  /* a number or three; float[3] */
+	KEY_REAL,	   /* float */
+	KEY_INTEGER,   /* int */
+	KEY_BOOLEAN,   /* bool */
+	KEY_SIZE,	   /* [width, height] or a number for both; int, int */
+	KEY_ALIGNMENT, /* FrTemplate */
+	KEY_MODEL	   /* char[FR_MODEL_LABEL_BYTES]; null = none */
+} KeyKind;
+
+typedef struct KeySpec
+{
+	const char *key;
+	KeyKind kind;
+	bool is_for[2]; /* by FrRole */
+	size_t offset;	/* in FrModelDescriptor */
+	double least, most;
+} KeySpec;
+
+#define AT(field) offsetof(FrModelDescriptor, field)
+
+/* KEY_SIZE writes two ints. */
+StaticAssertDecl(offsetof(FrDescriptor, input_height) ==
+					 offsetof(FrDescriptor, input_width) + sizeof(int),
+				 "input_width and input_height lie side by side");
+
+static const KeySpec keys[] = {
+	{"color", KEY_COLOR, {true, true}, AT(core.is_bgr), 0, 0},
+	{"mean", KEY_CHANNELS, {true, true}, AT(core.mean), -1e6, 1e6},
+	{"scale", KEY_CHANNELS, {true, true}, AT(core.scale), 1e-9, 1e6},
+	{"nms_iou", KEY_REAL, {true, false}, AT(core.nms_iou), 0, 1},
+	{"input_size", KEY_SIZE, {false, true}, AT(core.input_width), 16, 1024},
+	{"alignment", KEY_ALIGNMENT, {false, true}, AT(core.alignment), 0, 0},
+	{"flip", KEY_BOOLEAN, {false, true}, AT(core.is_flip_averaged), 0, 0},
+	{"detector", KEY_MODEL, {false, true}, AT(detector), 0, 0},
+	{"detection_threshold",
+	 KEY_REAL,
+	 {true, true},
+	 AT(core.detection_threshold),
+	 0,
+	 1},
+	{"detection_size",
+	 KEY_INTEGER,
+	 {true, true},
+	 AT(core.detection_size),
+	 0,
+	 65535},
+	{"min_face_size",
+	 KEY_INTEGER,
+	 {true, true},
+	 AT(core.min_face_size),
+	 0,
+	 65535},
+	{"max_faces", KEY_INTEGER, {true, true}, AT(core.max_faces), 1, 10000},
+};
+
+static const char *const template_names[] = {
+	[FR_TEMPLATE_ARCFACE_112] = "arcface-112",
+	[FR_TEMPLATE_OMZ_128] = "omz-128",
+};
+
+/* ---- reading ------------------------------------------------------------ */
+
+/* Raise the error for a value that does not fit its key. */
+static void
+refuse_value(const KeySpec *spec, const char *expected)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("invalid value for \"%s\" in the descriptor of a "
+						   "face model",
+						   spec->key),
+					errdetail("It must be %s.", expected)));
+}
+
+static const KeySpec *
+find_key(const char *key, size_t length, FrRole role)
+{
+	for (size_t i = 0; i < lengthof(keys); i++)
+		if (keys[i].is_for[role] && strlen(keys[i].key) == length &&
+			memcmp(keys[i].key, key, length) == 0)
+			return &keys[i];
+
+	StringInfoData allowed;
+
+	initStringInfo(&allowed);
+	for (size_t i = 0; i < lengthof(keys); i++)
+		if (keys[i].is_for[role])
+			appendStringInfo(&allowed, "%s%s", allowed.len ? ", " : "",
+							 keys[i].key);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized key \"%.*s\" in the descriptor of a face "
+					"model",
+					(int) length, key),
+			 errhint("The keys for %s are: %s.",
+					 role == FR_ROLE_DETECTOR ? "a detector" : "an embedder",
+					 allowed.data)));
+}
+
+static double
+read_number(const KeySpec *spec, const JsonbValue *value)
+{
+	const char *kind = spec->kind == KEY_CHANNELS  ? "a number or three numbers"
+					   : spec->kind == KEY_INTEGER ? "a whole number"
+					   : spec->kind == KEY_SIZE
+						   ? "a whole number or two ([width, height])"
+						   : "a number";
+	char *expected =
+		psprintf("%s between %g and %g", kind, spec->least, spec->most);
+
+	if (value->type != jbvNumeric)
+		refuse_value(spec, expected);
+
+	double number = DatumGetFloat8(DirectFunctionCall1(
+		numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
+	bool is_whole = spec->kind == KEY_INTEGER || spec->kind == KEY_SIZE;
+
+	if (!(number >= spec->least && number <= spec->most) ||
+		(is_whole && number != floor(number)))
+		refuse_value(spec, expected);
+	pfree(expected);
+	return number;
+}
+
+/* One number for all, or as many numbers as there are numbers. */
+static void
+read_numbers(const KeySpec *spec, JsonbValue *value, double *numbers, int count)
+{
+	if (value->type != jbvBinary)
+	{
+		numbers[0] = read_number(spec, value);
+		for (int i = 1; i < count; i++)
+			numbers[i] = numbers[0];
+		return;
+	}
+
+	JsonbContainer *array = value->val.binary.data;
+	JsonbValue wrong = {.type = jbvNull};
+
+	if (!JsonContainerIsArray(array) ||
+		JsonContainerSize(array) != (uint32) count)
+		read_number(spec, &wrong);
+	for (int i = 0; i < count; i++)
+		numbers[i] =
+			read_number(spec, getIthJsonbValueFromContainer(array, (uint32) i));
+}
+
+static char *
+read_string(const KeySpec *spec, const JsonbValue *value, const char *expected)
+{
+	if (value->type != jbvString)
+		refuse_value(spec, expected);
+	return pnstrdup(value->val.string.val, (Size) value->val.string.len);
+}
+
+static void
+read_alignment(const KeySpec *spec, const JsonbValue *value, FrTemplate *out)
+{
+	const char *expected = "\"arcface-112\" or \"omz-128\"";
+	const char *name = read_string(spec, value, expected);
+
+	for (size_t i = 0; i < lengthof(template_names); i++)
+		if (strcmp(name, template_names[i]) == 0)
+		{
+			*out = (FrTemplate) i;
+			return;
+		}
+	refuse_value(spec, expected);
+}
+
+static void
+read_value(const KeySpec *spec, JsonbValue *value, void *field)
+{
+	double numbers[3];
+
+	switch (spec->kind)
+	{
+		case KEY_COLOR:
+		{
+			const char *expected = "\"rgb\" or \"bgr\"";
+			const char *color = read_string(spec, value, expected);
+
+			if (strcmp(color, "rgb") != 0 && strcmp(color, "bgr") != 0)
+				refuse_value(spec, expected);
+			*(bool *) field = color[0] == 'b';
+			break;
+		}
+		case KEY_CHANNELS:
+			read_numbers(spec, value, numbers, 3);
+			for (int i = 0; i < 3; i++)
+				((float *) field)[i] = (float) numbers[i];
+			break;
+		case KEY_REAL:
+			*(float *) field = (float) read_number(spec, value);
+			break;
+		case KEY_INTEGER:
+			*(int *) field = (int) read_number(spec, value);
+			break;
+		case KEY_BOOLEAN:
+			if (value->type != jbvBool)
+				refuse_value(spec, "true or false");
+			*(bool *) field = value->val.boolean;
+			break;
+		case KEY_SIZE:
+			read_numbers(spec, value, numbers, 2);
+			((int *) field)[0] = (int) numbers[0];
+			((int *) field)[1] = (int) numbers[1];
+			break;
+		case KEY_ALIGNMENT:
+			read_alignment(spec, value, (FrTemplate *) field);
+			break;
+		case KEY_MODEL:
+			if (value->type == jbvNull)
+				*(char *) field = '\0';
+			else
+				strlcpy((char *) field,
+						read_string(spec, value, "the name of a detector"),
+						FR_MODEL_LABEL_BYTES);
+			break;
+	}
+}
+
+bool
+fr_model_descriptor_has(Jsonb *object, const char *key)
+{
+	JsonbValue name = {.type = jbvString};
+
+	if (!object || !JB_ROOT_IS_OBJECT(object))
+		return false;
+	name.val.string.val = unconstify(char *, key);
+	name.val.string.len = (int) strlen(key);
+	return findJsonbValueFromContainer(&object->root, JB_FOBJECT, &name) !=
+		   NULL;
+}
+
+void
+fr_model_descriptor_apply(Jsonb *object, FrModelDescriptor *descriptor)
+{
+	if (!JB_ROOT_IS_OBJECT(object))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the descriptor of a face model must be an object"),
+				 errhint("For example: {\"detection_threshold\": 0.7}.")));
+
+	JsonbIterator *iterator = JsonbIteratorInit(&object->root);
+	JsonbValue key;
+	JsonbValue value;
+
+	if (JsonbIteratorNext(&iterator, &key, false) != WJB_BEGIN_OBJECT)
+		elog(ERROR, "unexpected start of a jsonb object");
+	while (JsonbIteratorNext(&iterator, &key, true) == WJB_KEY)
+	{
+		const KeySpec *spec =
+			find_key(key.val.string.val, (size_t) key.val.string.len,
+					 descriptor->core.role);
+
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		read_value(spec, &value, (char *) descriptor + spec->offset);
+	}
+}
+
+/* ---- writing ------------------------------------------------------------ */
+
+static void
+append_float(StringInfo json, float number)
+{
+	char digits[FLOAT_SHORTEST_DECIMAL_LEN];
+
+	float_to_shortest_decimal_buf(number, digits);
+	appendStringInfoString(json, digits);
+}
+
+static void
+append_value(StringInfo json, const KeySpec *spec, const void *field)
+{
+	const float *floats = field;
+	const int *integers = field;
+
+	switch (spec->kind)
+	{
+		case KEY_COLOR:
+			appendStringInfoString(json, *(const bool *) field ? "\"bgr\""
+															   : "\"rgb\"");
+			break;
+		case KEY_CHANNELS:
+			for (int i = 0; i < 3; i++)
+			{
+				appendStringInfoString(json, i == 0 ? "[" : ", ");
+				append_float(json, floats[i]);
+			}
+			appendStringInfoChar(json, ']');
+			break;
+		case KEY_REAL:
+			append_float(json, floats[0]);
+			break;
+		case KEY_INTEGER:
+			appendStringInfo(json, "%d", integers[0]);
+			break;
+		case KEY_BOOLEAN:
+			appendStringInfoString(json,
+								   *(const bool *) field ? "true" : "false");
+			break;
+		case KEY_SIZE:
+			appendStringInfo(json, "[%d, %d]", integers[0], integers[1]);
+			break;
+		case KEY_ALIGNMENT:
+			appendStringInfo(json, "\"%s\"",
+							 template_names[*(const FrTemplate *) field]);
+			break;
+		case KEY_MODEL:
+			/* A label has no character that JSON would escape. */
+			if (*(const char *) field)
+				appendStringInfo(json, "\"%s\"", (const char *) field);
+			else
+				appendStringInfoString(json, "null");
+			break;
+	}
+}
+
+Jsonb *
+fr_model_descriptor_to_jsonb(const FrModelDescriptor *descriptor)
+{
+	StringInfoData json;
+	const char *separator = "{";
+
+	initStringInfo(&json);
+	for (size_t i = 0; i < lengthof(keys); i++)
+	{
+		if (!keys[i].is_for[descriptor->core.role])
+			continue;
+		appendStringInfo(&json, "%s\"%s\": ", separator, keys[i].key);
+		append_value(&json, &keys[i],
+					 (const char *) descriptor + keys[i].offset);
+		separator = ", ";
+	}
+	appendStringInfoChar(&json, '}');
+
+	Datum jsonb = DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+
+	pfree(json.data);
+	return DatumGetJsonbP(jsonb);
+}
