@@ -121,7 +121,7 @@ DROP TABLE parts, vectors;
 
 -- every object of the type has a comment, every function its marks
 SELECT p.oid::regprocedure FROM pg_proc p
-WHERE p.proname ~ '^(faceembedding|face_(dims|model|distance|similarity|l1|l2|negative|template)|facerec_(version|cpu)$)'
+WHERE p.proname ~ '^(faceembedding|face_(dims|model$|distance|similarity|l1|l2|negative|template)|facerec_(version|cpu)$)'
 	AND (obj_description(p.oid, 'pg_proc') IS NULL OR p.proparallel <> 's');
 SELECT o.oid::regoperator FROM pg_operator o
 WHERE o.oprleft = 'faceembedding'::regtype AND obj_description(o.oid, 'pg_operator') IS NULL;

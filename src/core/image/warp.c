@@ -9,20 +9,15 @@
 
 #include "core/image/image.h"
 
-/* The pixel at (x, y) as three doubles; zeros outside the picture. */
-static void
-fetch(const FrImage *source, int x, int y, double pixel[3])
+/* The stored pixel at (x, y), or a black one outside the picture. */
+static const uint8_t *
+pixel_at(const FrImage *source, int x, int y)
 {
+	static const uint8_t black[3];
+
 	if (x < 0 || y < 0 || x >= source->width || y >= source->height)
-	{
-		pixel[0] = pixel[1] = pixel[2] = 0;
-		return;
-	}
-
-	const uint8_t *stored = fr_image_row(source, y) + (size_t) x * 3;
-
-	for (int c = 0; c < 3; c++)
-		pixel[c] = stored[c];
+		return black;
+	return fr_image_row(source, y) + (size_t) x * 3;
 }
 
 static void
@@ -33,16 +28,28 @@ sample(const FrImage *source, double x, double y, uint8_t *rgb)
 	if (!(x > -1 && y > -1 && x < source->width && y < source->height))
 		return;
 
-	const int left = (int) floor(x);
-	const int top = (int) floor(y);
+	/* floor() of what is above -1, without the call */
+	const int left = (int) (x + 1) - 1;
+	const int top = (int) (y + 1) - 1;
 	const double fx = x - left;
 	const double fy = y - top;
-	double corner[4][3];
+	const uint8_t *corner[4];
 
-	fetch(source, left, top, corner[0]);
-	fetch(source, left + 1, top, corner[1]);
-	fetch(source, left, top + 1, corner[2]);
-	fetch(source, left + 1, top + 1, corner[3]);
+	if (left >= 0 && top >= 0 && left + 1 < source->width &&
+		top + 1 < source->height)
+	{
+		corner[0] = fr_image_row(source, top) + (size_t) left * 3;
+		corner[1] = corner[0] + 3;
+		corner[2] = corner[0] + (size_t) source->width * 3;
+		corner[3] = corner[2] + 3;
+	}
+	else
+	{
+		corner[0] = pixel_at(source, left, top);
+		corner[1] = pixel_at(source, left + 1, top);
+		corner[2] = pixel_at(source, left, top + 1);
+		corner[3] = pixel_at(source, left + 1, top + 1);
+	}
 	for (int c = 0; c < 3; c++)
 	{
 		const double value =
@@ -76,6 +83,9 @@ fr_image_warp(const FrImage *source, const FrSimilarity *transform, int width,
 	if (status != FR_OK)
 		return status;
 
+	/* The inverse of the linear part. */
+	const double inverse_a = a / determinant;
+	const double inverse_b = b / determinant;
 	uint8_t *rgb = image->pixels;
 
 	for (int v = 0; v < height; v++)
@@ -84,8 +94,8 @@ fr_image_warp(const FrImage *source, const FrSimilarity *transform, int width,
 			const double du = u - transform->tx;
 			const double dv = v - transform->ty;
 
-			sample(source, (a * du + b * dv) / determinant,
-				   (a * dv - b * du) / determinant, rgb);
+			sample(source, inverse_a * du + inverse_b * dv,
+				   inverse_a * dv - inverse_b * du, rgb);
 		}
 	return FR_OK;
 }
