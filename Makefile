@@ -30,7 +30,7 @@ EXTRA_CLEAN = build demo $(OBJS:.o=.d)
 
 # ---- SQL-level tests -----------------------------------------------------
 REGRESS        = $(sort $(basename $(notdir $(wildcard sql_tests/regress/*.sql))))
-ISOLATION      = $(sort $(basename $(notdir $(wildcard sql_tests/isolation/*.spec))))
+ISOLATION     := $(sort $(basename $(notdir $(wildcard sql_tests/isolation/*.spec))))
 REGRESS_VIEW   = build/regress
 REGRESS_PREP   = $(REGRESS_VIEW)
 REGRESS_OPTS   = --inputdir=$(REGRESS_VIEW) --outputdir=$(REGRESS_VIEW) --load-extension=$(EXTENSION)
