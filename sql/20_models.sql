@@ -21,7 +21,7 @@ ALTER TABLE facerec_models ALTER COLUMN weights SET STORAGE EXTERNAL;
 COMMENT ON TABLE facerec_models IS
 	'networks that detect and embed faces; rows never change';
 COMMENT ON COLUMN facerec_models.fingerprint IS
-	'first 32 bits of the SHA-256 over weights, preset, dimensions and descriptor; every embedding carries it';
+	'first 32 bits of the SHA-256 over weights, preset, dimensions and descriptor (of the detector in it, the fingerprint); every embedding carries it';
 COMMENT ON COLUMN facerec_models.dims IS
 	'length of the embeddings, 0 for a detector';
 COMMENT ON COLUMN facerec_models.sha256 IS

@@ -6,7 +6,7 @@
 \pset pager off
 \set ON_ERROR_STOP true
 BEGIN;
-SELECT plan(34);
+SELECT plan(38);
 CREATE TEMP TABLE input (name text, base64 text);
 \copy input FROM PROGRAM 'cd sql_tests/data && for f in models/*.onnx patches/ann-1.png; do printf "%s\t%s\n" $f $(base64 -w0 $f); done'
 CREATE TEMP TABLE file AS SELECT substring(name FROM '[^/]*$') AS name, decode(base64, 'base64') AS data FROM input;
@@ -48,7 +48,7 @@ SELECT is(dims, 16, 'dimensions are known') FROM facerec_models WHERE name = 'pe
 SELECT is(sha256, sha256(data), 'the SHA-256 is that of the file') FROM facerec_models, file WHERE facerec_models.name = 'people' AND file.name = 'patch-embedder.onnx';
 SELECT is(array_to_string(ARRAY(SELECT encode(w, 'hex') FROM unnest(weights) w), ''), encode(data, 'hex'), 'the weights are the file')
 FROM facerec_models, file WHERE facerec_models.name = 'people' AND file.name = 'patch-embedder.onnx';
-SELECT is(fingerprint, encode(substr(sha256(sha256 || convert_to(' preset=' || preset || ' dims=' || dims || ' descriptor=' || descriptor, 'UTF8')), 1, 4), 'hex'),
+SELECT is(fingerprint, encode(substr(sha256(sha256 || convert_to(' preset=' || preset || ' dims=' || dims || ' descriptor=' || (descriptor || jsonb_build_object('detector', "right"(descriptor->>'detector', 8))), 'UTF8')), 1, 4), 'hex'),
 	'the fingerprint can be computed by anybody') FROM facerec_models WHERE name = 'people';
 
 -- ---- fingerprints ----------------------------------------------------------
@@ -60,6 +60,18 @@ INSERT INTO variant VALUES ('{"flip": true}'), ('{"color": "bgr"}'), ('{"mean": 
 	('{"detection_threshold": 0.5}'), ('{"detection_size": 640}'), ('{"min_face_size": 21}'), ('{"max_faces": 99}'), ('{"detector": null}');
 SELECT is(count(DISTINCT pg_temp.fingerprint(descriptor))::int, 11, 'every key of the descriptor counts') FROM variant;
 SELECT is(pg_temp.fingerprint('{"mean": 127, "flip": true}'), pg_temp.fingerprint('{"flip": true, "mean": [127, 127.0, 1.27e2]}'), 'what is written differently is the same');
+-- the same networks in a database where the detector has another name
+CREATE TEMP TABLE here AS SELECT name, fingerprint, descriptor FROM facerec_models WHERE NOT builtin;
+CREATE TEMP TABLE row_here AS SELECT * FROM facerec_models WHERE name = 'people';
+SAVEPOINT elsewhere;
+SELECT face_model_drop('people'), face_model_drop('patches') \g /dev/null
+SELECT is(pg_temp.load('other', 'patch-detector.onnx', 'yunet'), 'other@' || fingerprint, 'a detector keeps its fingerprint under another name') FROM here WHERE name = 'patches';
+SELECT is(pg_temp.load('people', 'patch-embedder.onnx', 'mobilefacenet', descriptor - 'detector'), 'people@' || fingerprint, 'and so do the embedders that use it') FROM here WHERE name = 'people';
+SELECT face_model_drop('people') \g /dev/null
+INSERT INTO facerec_models SELECT * FROM row_here;
+SELECT lives_ok($$SELECT face_embed(data, 'people') FROM file WHERE name = 'ann-1.png'$$, 'a row from there finds the detector by its fingerprint');
+SELECT throws_ok($$SELECT face_model_drop('other')$$, '2BP01', NULL, 'which is not dropped');
+ROLLBACK TO elsewhere;
 SELECT is(count(*)::int, 2, 'and what is undone leaves nothing') FROM facerec_models WHERE NOT builtin;
 
 -- ---- refusals --------------------------------------------------------------

@@ -89,6 +89,8 @@ SELECT face_model_load('bad', data, 'mobilefacenet') FROM file WHERE name = 'bad
 SELECT face_model_load('bad', data, 'mobilefacenet') FROM file WHERE name = 'bad_models/negative-dimension.onnx';
 SELECT face_model_load('bad', data, 'mobilefacenet') FROM file WHERE name = 'bad_models/huge-tensor.onnx';
 SELECT face_model_load('bad', data, 'mobilefacenet') FROM file WHERE name = 'bad_models/truncated.onnx';
+SELECT face_model_load('bad', data, 'mobilefacenet') FROM file WHERE name = 'bad_models/map-output.onnx';
+SELECT face_model_load('bad', data, 'mobilefacenet') FROM file WHERE name = 'bad_models/two-outputs.onnx';
 SELECT face_model_load('bad', data, 'mobilefacenet') FROM file WHERE name = 'images/gray.png';
 SELECT face_model_load('bad', 'onnx'::bytea, 'yunet');
 SELECT count(*) AS not_loaded, bool_and(state ~ '^[0-9A-Z]{5}$' AND state <> 'XX000') AS with_reason

@@ -60,6 +60,7 @@ SELECT face_model_load('a@b', embedder, 'mobilefacenet') FROM file;
 SELECT face_model_load(repeat('x', 64), embedder, 'mobilefacenet') FROM file;
 SELECT face_model_load('x', embedder, 'facenet9000') FROM file;
 SELECT face_model_load('x', embedder, 'yunet') FROM file;
+SELECT face_model_load('x', detector, 'mobilefacenet') FROM file;
 SELECT face_model_load('x', ''::bytea, 'yunet');
 
 -- descriptors

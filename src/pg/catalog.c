@@ -1,10 +1,11 @@
 /*
- * catalog.c: reading the table facerec_models; see catalog.h.
+ * catalog.c: reading facerec_models and facerec_thresholds; see catalog.h.
  *
- * The table lives in the extension's schema, wherever that is.  Its Oid is
- * looked up once and forgotten when the relation is invalidated, which also
- * happens whenever a row comes or goes (models.c sends the invalidation), so
- * that one counter tells everybody who caches something about models.
+ * The tables live in the extension's schema, wherever that is.  Their Oids are
+ * looked up once and forgotten when one of them is invalidated, which also
+ * happens whenever a row comes or goes (models.c and metrics.c send the
+ * invalidation), so that one counter tells everybody who caches something
+ * about models.
  */
 #include "postgres.h"
 
@@ -43,23 +44,42 @@ enum
 	ANUM_WEIGHTS
 };
 
-/* Where the table and its indexes are; table is InvalidOid when unknown. */
-typedef struct ModelsTable
+/* Columns of facerec_thresholds, in the order of sql/40_metrics.sql. */
+enum
 {
-	Oid table;
+	ANUM_POINT_MODEL = 1,
+	ANUM_POINT_FMR,
+	ANUM_POINT_THRESHOLD,
+	ANUM_POINT_FNMR,
+	ANUM_POINT_N_GENUINE,
+	ANUM_POINT_N_IMPOSTOR,
+	ANUM_POINT_SOURCE,
+	ANUM_POINT_CALIBRATED_AT,
+	ANUM_POINT_BUILTIN,
+	ANUM_POINT_FINGERPRINT
+};
+
+/* Where the tables and their indexes are. */
+typedef struct Tables
+{
+	bool is_known;
+	Oid models;
 	Oid name_index;
 	Oid fingerprint_index;
-} ModelsTable;
+	Oid thresholds;
+	Oid thresholds_index;
+} Tables;
 
-static ModelsTable known_table;
+static Tables known;
 static uint64 generation = 1;
 
 static void
 on_relcache_invalidation(Datum arg, Oid relation)
 {
-	if (relation != InvalidOid && relation != known_table.table)
+	if (relation != InvalidOid && relation != known.models &&
+		relation != known.thresholds)
 		return;
-	known_table.table = InvalidOid;
+	known.is_known = false;
 	generation++;
 }
 
@@ -74,7 +94,7 @@ watch_invalidations(void)
 	is_watching = true;
 }
 
-/* ---- where the table is ------------------------------------------------- */
+/* ---- where the tables are ----------------------------------------------- */
 
 static Oid
 find_extension_schema(Oid extension)
@@ -97,15 +117,14 @@ find_extension_schema(Oid extension)
 	return schema;
 }
 
-static ModelsTable
-find_table(void)
+static Tables
+find_tables(void)
 {
-	ModelsTable found = known_table;
-
-	if (OidIsValid(found.table))
-		return found;
+	if (known.is_known)
+		return known;
 	watch_invalidations();
 
+	Tables found = {0};
 	Oid extension = get_extension_oid("facerec", true);
 
 	if (!OidIsValid(extension))
@@ -113,18 +132,28 @@ find_table(void)
 
 	Oid schema = find_extension_schema(extension);
 
-	found.table = get_relname_relid("facerec_models", schema);
+	found.models = get_relname_relid("facerec_models", schema);
 	found.name_index = get_relname_relid("facerec_models_pkey", schema);
 	found.fingerprint_index =
 		get_relname_relid("facerec_models_fingerprint_key", schema);
-	known_table = found;
+	found.thresholds = get_relname_relid("facerec_thresholds", schema);
+	found.thresholds_index =
+		get_relname_relid("facerec_thresholds_fingerprint_key", schema);
+	found.is_known = OidIsValid(found.models) && OidIsValid(found.thresholds);
+	known = found;
 	return found;
 }
 
 Oid
 fr_catalog_table(void)
 {
-	return find_table().table;
+	return find_tables().models;
+}
+
+Oid
+fr_catalog_thresholds_table(void)
+{
+	return find_tables().thresholds;
 }
 
 /* ---- rows --------------------------------------------------------------- */
@@ -194,14 +223,14 @@ static bool
 scan_table(int column, const char *value, FrModelRow *row,
 		   MemoryContext context, FrModelContents *contents)
 {
-	ModelsTable where = find_table();
+	Tables where = find_tables();
 
-	if (!OidIsValid(where.table))
+	if (!OidIsValid(where.models))
 		return false;
 
 	Oid index =
 		column == ANUM_NAME ? where.name_index : where.fingerprint_index;
-	Relation table = table_open(where.table, AccessShareLock);
+	Relation table = table_open(where.models, AccessShareLock);
 	Snapshot snapshot = ActiveSnapshotSet() ? GetActiveSnapshot() : NULL;
 	ScanKeyData key;
 
@@ -249,6 +278,76 @@ fr_catalog_read(const FrModelRow *row, MemoryContext context,
 	return scan_table(ANUM_FINGERPRINT, hex, &again, context, contents);
 }
 
+/* ---- thresholds --------------------------------------------------------- */
+
+/* A row of facerec_thresholds; returns whether it is a builtin one. */
+static bool
+read_point(HeapTuple tuple, TupleDesc descriptor, FrOperatingPoint *point)
+{
+	bool is_null;
+	Datum count =
+		heap_getattr(tuple, ANUM_POINT_N_IMPOSTOR, descriptor, &is_null);
+
+	/* All other columns read here are NOT NULL. */
+	point->impostor_count = is_null ? 0 : DatumGetInt64(count);
+	point->fmr = DatumGetFloat8(
+		heap_getattr(tuple, ANUM_POINT_FMR, descriptor, &is_null));
+	point->threshold = DatumGetFloat8(
+		heap_getattr(tuple, ANUM_POINT_THRESHOLD, descriptor, &is_null));
+	return DatumGetBool(
+		heap_getattr(tuple, ANUM_POINT_BUILTIN, descriptor, &is_null));
+}
+
+/*
+ * Calibrations are not mixed: a point of one set of faces between two of
+ * another can make a stricter rate accept more.  So the first row that is not
+ * builtin discards the builtin ones before it, and those after it.
+ */
+int
+fr_catalog_thresholds(uint32 fingerprint, FrOperatingPoint **points)
+{
+	Tables where = find_tables();
+	int count = 0, capacity = 8;
+	bool has_own = false;
+	char hex[9];
+	ScanKeyData key;
+	HeapTuple tuple;
+
+	*points = palloc(capacity * sizeof(**points));
+	if (!OidIsValid(where.thresholds))
+		return 0;
+	snprintf(hex, sizeof(hex), "%08x", fingerprint);
+	ScanKeyInit(&key, ANUM_POINT_FINGERPRINT, BTEqualStrategyNumber, F_TEXTEQ,
+				CStringGetTextDatum(hex));
+
+	Relation table = table_open(where.thresholds, AccessShareLock);
+	Snapshot snapshot = ActiveSnapshotSet() ? GetActiveSnapshot() : NULL;
+	SysScanDesc scan = systable_beginscan(table, where.thresholds_index,
+										  OidIsValid(where.thresholds_index),
+										  snapshot, 1, &key);
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		FrOperatingPoint point;
+		bool is_builtin = read_point(tuple, RelationGetDescr(table), &point);
+
+		if (is_builtin && has_own)
+			continue;
+		if (!is_builtin && !has_own)
+			count = 0;
+		has_own = !is_builtin;
+		if (count == capacity)
+		{
+			capacity *= 2;
+			*points = repalloc(*points, capacity * sizeof(**points));
+		}
+		(*points)[count++] = point;
+	}
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return count;
+}
+
 /* ---- names -------------------------------------------------------------- */
 
 void
@@ -271,30 +370,41 @@ fr_catalog_model_label(uint32 fingerprint)
 	return psprintf("%s@%08x", row.name, row.fingerprint);
 }
 
+uint32
+fr_catalog_parse_fingerprint(const char *label)
+{
+	const char *at = strchr(label, '@');
+	const char *hex = at ? at + 1 : label;
+
+	if (strlen(hex) != 8 || strspn(hex, "0123456789abcdef") != 8)
+		return 0;
+	return (uint32) strtoul(hex, NULL, 16);
+}
+
 void
 fr_catalog_resolve(const char *reference, FrModelRow *row)
 {
 	char *name = pstrdup(reference);
 	char *at = strchr(name, '@');
+	uint32 fingerprint = at ? fr_catalog_parse_fingerprint(reference) : 0;
 
+	if (fingerprint && fr_catalog_find_fingerprint(fingerprint, row))
+		return;
 	if (at)
 		*at = '\0';
-	if (!fr_catalog_find_name(name, row))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("face model \"%s\" does not exist", reference),
-						errhint("See table facerec_models for the available "
-								"models.")));
 
-	char fingerprint[9];
+	bool is_named = fr_catalog_find_name(name, row);
 
-	snprintf(fingerprint, sizeof(fingerprint), "%08x", row->fingerprint);
-	if (at && strcmp(at + 1, fingerprint) != 0)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("face model \"%s\" does not exist", reference),
-						errdetail("The model of that name is now \"%s@%s\".",
-								  name, fingerprint),
-						errhint("See table facerec_models for the available "
-								"models.")));
+	if (is_named && !at)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("face model \"%s\" does not exist", reference),
+			 is_named ? errdetail("The model of that name is now \"%s@%08x\".",
+								  name, row->fingerprint)
+					  : 0,
+			 errhint("See table facerec_models for the available "
+					 "models.")));
 }
 
 void
@@ -379,13 +489,47 @@ fr_catalog_sha256(const void *weights, size_t weights_bytes,
 	hash_parts(weights, weights_bytes, "", sha256);
 }
 
+/* Reduce the value of "detector" in a descriptor to the fingerprint in it. */
+static Jsonb *
+without_detector_name(Jsonb *descriptor)
+{
+	JsonbValue key = {.type = jbvString};
+
+	key.val.string.val = "detector";
+	key.val.string.len = (int) strlen("detector");
+
+	JsonbValue *detector =
+		JB_ROOT_IS_OBJECT(descriptor)
+			? findJsonbValueFromContainer(&descriptor->root, JB_FOBJECT, &key)
+			: NULL;
+
+	if (!detector || detector->type != jbvString)
+		return descriptor;
+
+	uint32 fingerprint = fr_catalog_parse_fingerprint(
+		pnstrdup(detector->val.string.val, (Size) detector->val.string.len));
+
+	if (fingerprint == 0)
+		return descriptor;
+
+	Datum path = CStringGetTextDatum("detector");
+	ArrayType *paths =
+		construct_array(&path, 1, TEXTOID, -1, false, TYPALIGN_INT);
+	char *value = psprintf("\"%08x\"", fingerprint);
+
+	return DatumGetJsonbP(DirectFunctionCall4(
+		jsonb_set, JsonbPGetDatum(descriptor), PointerGetDatum(paths),
+		DirectFunctionCall1(jsonb_in, CStringGetDatum(value)),
+		BoolGetDatum(false)));
+}
+
 uint32
 fr_catalog_fingerprint(const uint8 sha256[FR_SHA256_BYTES], const char *preset,
 					   int dims, Jsonb *descriptor)
 {
 	uint8 digest[FR_SHA256_BYTES];
-	char *json =
-		JsonbToCString(NULL, &descriptor->root, (int) VARSIZE(descriptor));
+	Jsonb *hashed = without_detector_name(descriptor);
+	char *json = JsonbToCString(NULL, &hashed->root, (int) VARSIZE(hashed));
 	char *suffix =
 		psprintf(" preset=%s dims=%d descriptor=%s", preset, dims, json);
 

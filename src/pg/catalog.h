@@ -1,11 +1,12 @@
 /*
- * catalog.h: the table facerec_models, as C sees it.
+ * catalog.h: the tables facerec_models and facerec_thresholds, as C sees them.
  *
  * Models are rows: every lookup reads the table with the caller's snapshot,
  * so that a model appears, changes and goes exactly as transactions say.
  * Lookups use an index and leave the weights where they are.  They read the
  * table directly, not through SQL: whoever may call a function may use the
- * model, though nobody but the owner may read its weights.
+ * model, though nobody but the owner may read its weights.  Thresholds are
+ * found by the fingerprint alone.
  */
 #ifndef FR_PG_CATALOG_H
 #define FR_PG_CATALOG_H
@@ -13,6 +14,7 @@
 #include "postgres.h"
 
 #include "core/face/face.h"
+#include "core/metric/calibrate.h"
 #include "utils/array.h"
 #include "utils/jsonb.h"
 
@@ -51,16 +53,21 @@ extern char *fr_catalog_model_label(uint32 fingerprint);
 extern void fr_catalog_format_label(char label[FR_MODEL_LABEL_BYTES],
 									const char *name, uint32 fingerprint);
 
-/* Oid of the table facerec_models; InvalidOid when there is none. */
+/* Oids of the tables facerec_models and facerec_thresholds; InvalidOid when
+ * there is none. */
 extern Oid fr_catalog_table(void);
+extern Oid fr_catalog_thresholds_table(void);
 
 /* Find a row by name or by fingerprint; false when there is none that the
  * active snapshot sees. */
 extern bool fr_catalog_find_name(const char *name, FrModelRow *row);
 extern bool fr_catalog_find_fingerprint(uint32 fingerprint, FrModelRow *row);
 
-/* Find the model that a user names, "name" or "name@1f3c9a7e"; ERROR when
- * there is none. */
+/*
+ * Find the model that a user names, "name" or "name@1f3c9a7e"; ERROR when
+ * there is none.  A fingerprint means the same network everywhere, so it
+ * finds the model also when that has another name here.
+ */
 extern void fr_catalog_resolve(const char *reference, FrModelRow *row);
 
 /* The same for a model of a certain role; ERROR when it has the other. */
@@ -82,15 +89,29 @@ extern void fr_catalog_sha256(const void *weights, size_t weights_bytes,
 							  uint8 sha256[FR_SHA256_BYTES]);
 
 /*
+ * Read a fingerprint as it is written, eight hexadecimal digits in lower
+ * case, alone or behind "name@"; 0 when label is neither.
+ */
+extern uint32 fr_catalog_parse_fingerprint(const char *label);
+
+/*
  * The fingerprint of a model: the first 32 bits of the SHA-256 over the
- * weights (by their SHA-256), preset, dims and the descriptor's text.
+ * weights (by their SHA-256), preset, dims and the descriptor's text.  Of an
+ * embedder's detector only the fingerprint counts, because the same network
+ * may have another name in another database.
  */
 extern uint32
 fr_catalog_fingerprint(const uint8 sha256[FR_SHA256_BYTES], const char *preset,
 					   int dims, Jsonb *descriptor);
 
 /*
- * A stamp of what the table looks like to the active snapshot: as long as it
+ * The calibration of a model, in no order: rows of this database, or the
+ * builtin ones when it has none.  *points is palloc'd; returns their number.
+ */
+extern int fr_catalog_thresholds(uint32 fingerprint, FrOperatingPoint **points);
+
+/*
+ * A stamp of what the tables look like to the active snapshot: as long as it
  * stays equal, a lookup gives the same rows.
  */
 typedef struct FrCatalogStamp

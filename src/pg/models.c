@@ -389,16 +389,13 @@ facerec_face_model_load_chunks(PG_FUNCTION_ARGS)
 static void
 check_not_needed(const FrModelRow *row, const char *schema)
 {
-	char label[FR_MODEL_LABEL_BYTES];
 	Oid types[] = {TEXTOID};
+	Datum values[] = {CStringGetTextDatum(psprintf("%08x", row->fingerprint))};
+	/* The row may come from a database where the detector has another name. */
 	char *query = psprintf("SELECT string_agg(quote_ident(name), ', ' ORDER "
 						   "BY name) FROM %s.facerec_models "
-						   "WHERE descriptor->>'detector' = $1",
+						   "WHERE right(descriptor->>'detector', 8) = $1",
 						   schema);
-
-	fr_catalog_format_label(label, row->name, row->fingerprint);
-
-	Datum values[] = {CStringGetTextDatum(label)};
 
 	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 1) !=
 		SPI_OK_SELECT)

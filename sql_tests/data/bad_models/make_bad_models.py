@@ -71,6 +71,16 @@ if __name__ == "__main__":
     save("huge-tensor.onnx", model)
 
     model = base()
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info(
+        "a", TensorProto.FLOAT, ["batch", 8, 110, 110]))
+    save("map-output.onnx", model)
+
+    model = base()
+    model.graph.output.append(helper.make_tensor_value_info(
+        "b", TensorProto.FLOAT, ["batch", 8, 1, 1]))
+    save("two-outputs.onnx", model)
+
+    model = base()
     save("truncated.onnx", model)
     path = os.path.join(FOLDER, "truncated.onnx")
     os.truncate(path, os.path.getsize(path) // 2)

@@ -1,0 +1,171 @@
+-- Thresholds by false match rate, face_match and the operator %.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS facerec;
+RESET client_min_messages;
+\pset null '(null)'
+BEGIN;
+
+-- a face turned by so many degrees, of a model
+CREATE FUNCTION face(degrees float8, model text DEFAULT '0000abcd') RETURNS faceembedding LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+	$$ SELECT format('%s[%s,%s]', 'MODEL=' || nullif(model, '') || ';', cosd(degrees), sind(degrees))::faceembedding $$;
+
+INSERT INTO facerec_thresholds (model, fmr, threshold, fnmr, n_genuine, n_impostor, source) VALUES
+	('calibrated@0000abcd', 1e-2, 0.5, 0.01, 1000, 1000000, 'test'),
+	('calibrated@0000abcd', 1e-4, 0.3, 0.05, 1000, 1000000, 'test'),
+	('unsure@0000beef', 1e-1, 0.7, NULL, NULL, 100, NULL),
+	('unsure@0000beef', 1e-3, 0.6, NULL, NULL, NULL, NULL),
+	('unsure@0000beef', 1e-4, 0.5, NULL, NULL, 10000, NULL);
+SELECT model, fmr, threshold, builtin, fingerprint FROM facerec_thresholds WHERE NOT builtin ORDER BY model, fmr;
+
+-- rows and what lies between them
+SELECT fmr, round(face_threshold('calibrated@0000abcd', fmr)::numeric, 6) AS threshold
+FROM unnest(ARRAY[1e-4, 2e-4, 1e-3, 5e-3, 1e-2]::float8[]) fmr;
+-- the fingerprint decides, not the name
+SELECT round(face_threshold('elsewhere@0000abcd', 1e-3)::numeric, 6) AS other_name,
+	round(face_threshold('0000abcd', 1e-3)::numeric, 6) AS no_name;
+-- with a gallery the rate is that of the whole search
+SELECT round(face_threshold('calibrated@0000abcd', 0.5, 1000)::numeric, 6) AS threshold,
+	round(face_threshold('calibrated@0000abcd', 1 - 0.5 ^ 0.001::float8)::numeric, 6) AS same;
+SELECT face_threshold(NULL, 1e-3), face_threshold('calibrated@0000abcd', NULL), face_threshold('calibrated@0000abcd', 1e-3, NULL);
+
+\set ON_ERROR_ROLLBACK on
+-- outside nothing is guessed
+SELECT face_threshold('calibrated@0000abcd', 9e-5);
+SELECT face_threshold('calibrated@0000abcd', 0.011);
+SELECT face_threshold('calibrated@0000abcd', 1e-2, 1000000);
+SELECT face_threshold('uncalibrated@12345678', 1e-3);
+-- arguments
+SELECT face_threshold('nobody', 1e-3);
+SELECT face_threshold('nobody@xyz', 1e-3);
+SELECT face_threshold('', 1e-3);
+SELECT face_threshold('calibrated@0000abcd', 0);
+SELECT face_threshold('calibrated@0000abcd', 1);
+SELECT face_threshold('calibrated@0000abcd', 'NaN');
+SELECT face_threshold('calibrated@0000abcd', 1e-3, 0);
+
+-- a calibration that is too small for the rate: one warning, not one per row
+SELECT count(face_threshold('unsure@0000beef', 1e-4)) FROM generate_series(1, 1000);
+SELECT face_threshold('unsure@0000beef', 1e-3);
+SELECT round(face_threshold('unsure@0000beef', 3e-4)::numeric, 6) AS threshold;
+SELECT round(face_threshold('unsure@0000beef', 0.05)::numeric, 6) AS threshold;
+
+-- same person
+SET facerec.fmr = 1e-4; -- up to 0.3: 45.57 degrees
+SELECT face(0) % face(0) AS self, face(0) % face(45.5) AS near, face(45.5) % face(0) AS commuted, face(0) % face(45.7) AS far;
+SELECT face_match(face(0), face(45.7)), face_match(face(0), face(45.7), 1e-3), face_match(face(0), face(59.9), 1e-2), face_match(face(0), face(60.1), 1e-2);
+SELECT face(0) % NULL AS a, face_match(face(0), face(0), NULL) AS b;
+SET facerec.fmr = 1e-2; -- up to 0.5: 60 degrees
+SELECT face(0) % face(59.9) AS near, face(0) % face(60.1) AS far;
+SELECT face_match(face(0), face(0), 0);
+SELECT face_match(face(0), face(0), 2e-2);
+SET facerec.fmr = 1e-6;
+SELECT face(0) % face(0);
+-- models: of one unknown side the other decides; two known ones must agree
+SET facerec.fmr = 1e-2;
+SELECT face(0, '') % face(59.9) AS near, face(60.1) % face(0, '') AS far;
+SELECT face(0, '') % face(0, '');
+SELECT face(0) % face(0, '0000beef');
+SELECT face(0) % '[1,0,0]';
+-- pairs of several models in one query; rates that change from row to row
+SELECT model, count(*), count(*) FILTER (WHERE face(0, model) % face(degrees, model)) AS matches
+FROM generate_series(0, 90) degrees, unnest(ARRAY['0000abcd', '0000beef']) model GROUP BY model ORDER BY model;
+SELECT fmr, count(*) FILTER (WHERE face_match(face(0), face(degrees), fmr)) AS matches
+FROM generate_series(0, 90) degrees, unnest(ARRAY[1e-2, 1e-3, 1e-4]::float8[]) fmr GROUP BY fmr ORDER BY fmr;
+
+-- the identification query
+CREATE TABLE gallery AS SELECT n AS person_id, face(3 * n) AS embedding FROM generate_series(0, 119) n;
+SELECT person_id, round((embedding <=> q.probe)::numeric, 4) AS distance
+FROM gallery, (SELECT face(100) AS probe OFFSET 0) q
+WHERE embedding % q.probe ORDER BY embedding <=> q.probe LIMIT 5;
+SELECT count(*) AS matches FROM gallery WHERE embedding % face(100);
+-- in parallel
+SET LOCAL parallel_setup_cost = 0;
+SET LOCAL parallel_tuple_cost = 0;
+SET LOCAL min_parallel_table_scan_size = 0;
+SET LOCAL max_parallel_workers_per_gather = 2;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM gallery WHERE embedding % face(100);
+SELECT count(*) AS matches FROM gallery WHERE embedding % face(100);
+RESET max_parallel_workers_per_gather;
+-- what the planner expects: strangers at the rate, and ten photos of a person
+CREATE FUNCTION expected(query text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
+	RETURN plan->0->'Plan'->>'Plan Rows';
+END $$;
+CREATE TABLE crowd AS SELECT face(n) AS embedding FROM generate_series(1, 10000) n;
+ANALYZE crowd;
+SET max_parallel_workers_per_gather = 0;
+SELECT expected('SELECT * FROM crowd WHERE embedding % face(0)') AS rows,
+	expected('SELECT * FROM crowd c, (SELECT face(0) AS probe OFFSET 0) q WHERE c.embedding % q.probe') AS joined;
+
+-- a statement sees the rows that its snapshot sees
+CREATE FUNCTION now_and_then(OUT before float8, OUT after float8) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR step IN 1 .. 2 LOOP
+		after := face_threshold('0000abcd', 1e-4);
+		before := coalesce(before, after);
+		UPDATE facerec_thresholds SET threshold = 0.25 WHERE fingerprint = '0000abcd' AND fmr = 1e-4;
+	END LOOP;
+END $$;
+SAVEPOINT before;
+SELECT * FROM now_and_then();
+SELECT face_threshold('0000abcd', 1e-4);
+ROLLBACK TO before;
+SELECT face_threshold('0000abcd', 1e-4);
+PREPARE threshold AS SELECT face_threshold('0000abcd', 1e-4);
+EXECUTE threshold;
+DELETE FROM facerec_thresholds WHERE fingerprint = '0000abcd' AND fmr = 1e-4;
+EXECUTE threshold;
+ROLLBACK TO before;
+EXECUTE threshold;
+TRUNCATE facerec_thresholds;
+EXECUTE threshold;
+ROLLBACK TO before;
+
+-- the table refuses nonsense
+\set VERBOSITY terse
+INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('calibrated', 1e-3, 0.4);
+INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('x@0000ABCD', 1e-3, 0.4);
+INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES (NULL, 1e-3, 0.4);
+INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('x@0000cafe', 0, 0.4);
+INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('x@0000cafe', 'NaN', 0.4);
+INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('x@0000cafe', 1e-3, 2.1);
+INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('x@0000cafe', 1e-3, 'NaN');
+INSERT INTO facerec_thresholds (model, fmr, threshold, n_impostor) VALUES ('x@0000cafe', 1e-3, 0.4, 0);
+INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('another@0000abcd', 1e-4, 0.4);
+\set VERBOSITY default
+
+-- builtin rows: rows of one's own hide and replace them
+ALTER TABLE facerec_thresholds DISABLE TRIGGER facerec_thresholds_guard;
+INSERT INTO facerec_thresholds (model, fmr, threshold, builtin) VALUES
+	('shipped@0000cafe', 1e-2, 0.5, true), ('shipped@0000cafe', 1e-3, 0.4, true), ('shipped@0000cafe', 1e-4, 0.3, true);
+ALTER TABLE facerec_thresholds ENABLE ALWAYS TRIGGER facerec_thresholds_guard;
+SELECT face_threshold('shipped@0000cafe', 1e-3);
+INSERT INTO facerec_thresholds (model, fmr, threshold, builtin) VALUES ('site@0000cafe', 1e-3, 0.45, true), ('site@0000cafe', 1e-2, 0.55, true)
+	ON CONFLICT (model, fmr) DO UPDATE SET threshold = excluded.threshold;
+INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('site@0000cafe', 1e-3, 0.44)
+	ON CONFLICT (model, fmr) DO UPDATE SET threshold = excluded.threshold;
+SELECT model, fmr, threshold, builtin FROM facerec_thresholds WHERE fingerprint = '0000cafe' ORDER BY fmr;
+SELECT face_threshold('shipped@0000cafe', 1e-3), face_threshold('shipped@0000cafe', 1e-2);
+SELECT face_threshold('shipped@0000cafe', 1e-4);
+UPDATE facerec_thresholds SET threshold = 0.35 WHERE fingerprint = '0000cafe' AND builtin;
+SELECT model, fmr, threshold, builtin FROM facerec_thresholds WHERE fingerprint = '0000cafe' ORDER BY fmr;
+
+-- everybody reads and uses, the owner writes; the guard guards one table
+CREATE ROLE regress_facerec_reader;
+SET ROLE regress_facerec_reader;
+SELECT count(*) FROM facerec_thresholds WHERE fingerprint = '0000abcd';
+INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('x@0000abcd', 1e-3, 0.4);
+RESET ROLE;
+REVOKE SELECT ON facerec_thresholds FROM PUBLIC;
+SET ROLE regress_facerec_reader;
+SELECT count(*) FROM facerec_thresholds;
+SELECT face_threshold('0000abcd', 1e-4);
+CREATE TEMP TABLE trap (model text, fmr float8, builtin boolean);
+CREATE TRIGGER trap BEFORE INSERT ON trap FOR EACH ROW EXECUTE FUNCTION facerec_thresholds_guard();
+RESET ROLE;
+-- (not even the owner's)
+CREATE TRIGGER trap BEFORE INSERT ON trap FOR EACH ROW EXECUTE FUNCTION facerec_thresholds_guard();
+INSERT INTO trap VALUES ('shipped@0000cafe', 1e-4, false);
+ROLLBACK;

@@ -1,0 +1,81 @@
+/*
+ * calibrate.c: see calibrate.h.
+ */
+#include "core/metric/calibrate.h"
+
+#include <math.h>
+#include <stddef.h>
+
+/* The smaller number that is known. */
+static int64_t
+weaker_count(int64_t a, int64_t b)
+{
+	if (a == 0 || b == 0)
+		return a + b;
+	return a < b ? a : b;
+}
+
+static FrOperatingPoint
+interpolate(const FrOperatingPoint *below, const FrOperatingPoint *above,
+			double fmr)
+{
+	double share =
+		below->fmr == above->fmr
+			? 0.0
+			: log10(fmr / below->fmr) / log10(above->fmr / below->fmr);
+
+	return (FrOperatingPoint){
+		.fmr = fmr,
+		.threshold =
+			below->threshold + share * (above->threshold - below->threshold),
+		.impostor_count =
+			weaker_count(below->impostor_count, above->impostor_count),
+	};
+}
+
+FrStatus
+fr_calibrate_find(const FrOperatingPoint *points, int count, double fmr,
+				  FrOperatingPoint *found, FrError *error)
+{
+	const FrOperatingPoint *below = NULL, *above = NULL; /* or equal */
+	const FrOperatingPoint *least = NULL, *most = NULL;
+
+	for (int i = 0; i < count; i++)
+	{
+		const FrOperatingPoint *point = &points[i];
+
+		if (!least || point->fmr < least->fmr)
+			least = point;
+		if (!most || point->fmr > most->fmr)
+			most = point;
+		if (point->fmr <= fmr && (!below || point->fmr > below->fmr))
+			below = point;
+		if (point->fmr >= fmr && (!above || point->fmr < above->fmr))
+			above = point;
+	}
+
+	if (!least)
+		return fr_fail(error, FR_ERR_ARGUMENT, "The model is not calibrated.");
+	if (!below || !above)
+		return fr_fail(error, FR_ERR_ARGUMENT, "Calibrated range is %g to %g.",
+					   least->fmr, most->fmr);
+	*found = interpolate(below, above, fmr);
+	return FR_OK;
+}
+
+bool
+fr_calibrate_is_weak(const FrOperatingPoint *point)
+{
+	return point->impostor_count > 0 &&
+		   point->fmr * (double) point->impostor_count < 3.0;
+}
+
+double
+fr_calibrate_fmr_of_fpir(double fpir, int64_t gallery_size)
+{
+	/* Exact for one comparison, so that a rate keeps naming its row. */
+	if (gallery_size <= 1)
+		return fpir;
+	/* 1 - (1 - p)^(1 / n) without the cancellation that small p suffer. */
+	return -expm1(log1p(-fpir) / (double) gallery_size);
+}

@@ -1,0 +1,398 @@
+/*
+ * metrics.c: thresholds as false match rates: face_threshold, face_match and
+ * the operator %, with their estimates for the planner.
+ *
+ * % is called once per row of a table.  So every call site keeps the
+ * calibrations of the models that it meets, as long as the table
+ * facerec_thresholds looks the same to the query (catalog.h, stamps).
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "commands/trigger.h"
+#include "core/metric/calibrate.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "pg/catalog.h"
+#include "pg/embedding.h"
+#include "pg/errors.h"
+#include "pg/settings.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/selfuncs.h"
+
+PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_threshold);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_match);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_match_sel);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_match_joinsel);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_thresholds_guard);
+
+/* One query rarely meets more models. */
+#define CALIBRATION_COUNT 4
+
+/* How many photos of one person the planner expects in a table. */
+#define PHOTOS_OF_A_PERSON 10.0
+
+/* The calibration of a model, and the point that was asked for last. */
+typedef struct Calibration
+{
+	uint32 fingerprint;
+	FrOperatingPoint *points; /* NULL = free entry */
+	int count;
+	FrOperatingPoint current; /* fmr 0 = none yet */
+	bool has_warned;
+} Calibration;
+
+typedef struct CalibrationCache
+{
+	FrCatalogStamp stamp;
+	int next; /* entry to replace when all are taken */
+	Calibration entries[CALIBRATION_COUNT];
+	char model[FR_MODEL_LABEL_BYTES]; /* as the user names it; "" = none */
+	uint32 fingerprint_of_model;
+} CalibrationCache;
+
+/* ---- calibrations of a call site ---------------------------------------- */
+
+static void
+forget(Calibration *entry)
+{
+	if (entry->points)
+		pfree(entry->points);
+	memset(entry, 0, sizeof(*entry));
+}
+
+/* The cache of this call site, without what is out of date. */
+static CalibrationCache *
+get_cache(FmgrInfo *call_site)
+{
+	CalibrationCache *cache = call_site->fn_extra;
+	FrCatalogStamp now = fr_catalog_stamp();
+
+	if (!cache)
+	{
+		cache = MemoryContextAllocZero(call_site->fn_mcxt, sizeof(*cache));
+		call_site->fn_extra = cache;
+	}
+	if (!fr_catalog_stamp_equal(&cache->stamp, &now))
+	{
+		for (int i = 0; i < CALIBRATION_COUNT; i++)
+			forget(&cache->entries[i]);
+		cache->model[0] = '\0';
+		cache->stamp = now;
+	}
+	return cache;
+}
+
+static Calibration *
+get_calibration(FmgrInfo *call_site, uint32 fingerprint)
+{
+	CalibrationCache *cache = get_cache(call_site);
+
+	for (int i = 0; i < CALIBRATION_COUNT; i++)
+		if (cache->entries[i].points &&
+			cache->entries[i].fingerprint == fingerprint)
+			return &cache->entries[i];
+
+	FrOperatingPoint *points;
+	int count = fr_catalog_thresholds(fingerprint, &points);
+	Calibration *entry = &cache->entries[cache->next];
+
+	cache->next = (cache->next + 1) % CALIBRATION_COUNT;
+	forget(entry);
+	entry->points =
+		MemoryContextAlloc(call_site->fn_mcxt, (count + 1) * sizeof(*points));
+	if (count > 0)
+		memcpy(entry->points, points, count * sizeof(*points));
+	entry->count = count;
+	entry->fingerprint = fingerprint;
+	pfree(points);
+	return entry;
+}
+
+static void
+raise_no_threshold(uint32 fingerprint, double fmr, const FrError *error)
+{
+	fr_raise(FR_ERR_ARGUMENT, error,
+			 psprintf("no threshold for model \"%s\" at false match rate %g",
+					  fr_catalog_model_label(fingerprint), fmr),
+			 "Add a calibration to facerec_thresholds.");
+}
+
+/* Find the threshold of a model; ERROR when there is none.  Warns once, and
+ * not once per row, of a calibration that is too small for the rate. */
+static double
+find_threshold(FmgrInfo *call_site, uint32 fingerprint, double fmr)
+{
+	Calibration *calibration = get_calibration(call_site, fingerprint);
+	FrError error;
+
+	if (likely(calibration->current.fmr == fmr))
+		return calibration->current.threshold;
+	if (fr_calibrate_find(calibration->points, calibration->count, fmr,
+						  &calibration->current, &error) != FR_OK)
+		raise_no_threshold(fingerprint, fmr, &error);
+	if (!calibration->has_warned && fr_calibrate_is_weak(&calibration->current))
+	{
+		calibration->has_warned = true;
+		ereport(WARNING,
+				(errmsg("false match rate %g is below 3 / %lld impostor "
+						"comparisons",
+						fmr, (long long) calibration->current.impostor_count),
+				 errdetail("The calibration of model \"%s\" is too small to "
+						   "tell.",
+						   fr_catalog_model_label(fingerprint))));
+	}
+	return calibration->current.threshold;
+}
+
+static void
+check_fmr(double fmr)
+{
+	if (!(fmr > 0.0 && fmr < 1.0))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid false match rate: %g", fmr),
+						errdetail("A false match rate must be greater than 0 "
+								  "and less than 1.")));
+}
+
+/* ---- thresholds --------------------------------------------------------- */
+
+/* What a user means by "name", "name@1f3c9a7e" or, as face_model says for a
+ * model that is not in the catalog, "1f3c9a7e". */
+static uint32
+fingerprint_of(const char *model)
+{
+	uint32 fingerprint = fr_catalog_parse_fingerprint(model);
+	FrModelRow row;
+
+	if (fingerprint && strchr(model, '@'))
+		return fingerprint;
+	if (fingerprint && !fr_catalog_find_name(model, &row))
+		return fingerprint;
+	fr_catalog_resolve_role(model, FR_ROLE_EMBEDDER, &row);
+	return row.fingerprint;
+}
+
+/* The same, remembered: WHERE a <=> b < face_threshold('name', 1e-4) asks
+ * once per row. */
+static uint32
+find_model(FmgrInfo *call_site, const char *model)
+{
+	CalibrationCache *cache = get_cache(call_site);
+
+	if (cache->model[0] && strcmp(cache->model, model) == 0)
+		return cache->fingerprint_of_model;
+
+	uint32 fingerprint = fingerprint_of(model);
+
+	if (strlen(model) < sizeof(cache->model))
+	{
+		strlcpy(cache->model, model, sizeof(cache->model));
+		cache->fingerprint_of_model = fingerprint;
+	}
+	return fingerprint;
+}
+
+/* face_threshold(model, fmr, gallery_size) */
+Datum
+facerec_face_threshold(PG_FUNCTION_ARGS)
+{
+	char *model = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	double fmr = PG_GETARG_FLOAT8(1);
+	int64 gallery_size = PG_GETARG_INT64(2);
+
+	check_fmr(fmr);
+	if (gallery_size < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid gallery size: %lld", (long long) gallery_size),
+				 errdetail("A gallery has at least one face.")));
+	PG_RETURN_FLOAT8(
+		find_threshold(fcinfo->flinfo, find_model(fcinfo->flinfo, model),
+					   fr_calibrate_fmr_of_fpir(fmr, gallery_size)));
+}
+
+/* ---- same person -------------------------------------------------------- */
+
+/* The model of a pair that can be compared: that of the side that knows. */
+static uint32
+model_of_pair(const FrEmbedding *a, const FrEmbedding *b)
+{
+	uint32 fingerprint = a->fingerprint ? a->fingerprint : b->fingerprint;
+
+	if (unlikely(fingerprint == 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("cannot match face embeddings of unknown models"),
+				 errdetail("Thresholds belong to models."),
+				 errhint("Say which model made them, with "
+						 "face_embedding(real[], model), or compare their "
+						 "distance with a threshold of your own.")));
+	return fingerprint;
+}
+
+/* a % b, face_match(a, b) and face_match(a, b, fmr) */
+Datum
+facerec_face_match(PG_FUNCTION_ARGS)
+{
+	FrEmbedding *a = PG_GETARG_FREMBEDDING(0);
+	FrEmbedding *b = PG_GETARG_FREMBEDDING(1);
+	double fmr = PG_NARGS() > 2 ? PG_GETARG_FLOAT8(2) : fr_setting_fmr;
+
+	fr_embedding_check_pair(a, b);
+	check_fmr(fmr);
+
+	double threshold = find_threshold(fcinfo->flinfo, model_of_pair(a, b), fmr);
+	bool is_same = fr_embedding_distance(a, b) <= threshold;
+
+	PG_FREE_IF_COPY(a, 0);
+	PG_FREE_IF_COPY(b, 1);
+	PG_RETURN_BOOL(is_same);
+}
+
+/* ---- estimates ---------------------------------------------------------- */
+
+/*
+ * The share of rows that match a face: strangers by the false match rate,
+ * which is just that share, and a few photos of the person.
+ */
+static Selectivity
+share_of_matches(double row_count)
+{
+	Selectivity share = fr_setting_fmr;
+
+	if (row_count > 0)
+		share += PHOTOS_OF_A_PERSON / row_count;
+	CLAMP_PROBABILITY(share);
+	return share;
+}
+
+static double
+row_count_of(const VariableStatData *variable)
+{
+	return variable->rel ? variable->rel->tuples : 0;
+}
+
+/* face_match_sel(internal, oid, internal, integer) */
+Datum
+facerec_face_match_sel(PG_FUNCTION_ARGS)
+{
+	PlannerInfo *root = (PlannerInfo *) PG_GETARG_POINTER(0);
+	List *arguments = (List *) PG_GETARG_POINTER(2);
+	int relation = PG_GETARG_INT32(3);
+	VariableStatData variable;
+	Node *other;
+	bool is_on_left;
+	double row_count = 0;
+
+	if (get_restriction_variable(root, arguments, relation, &variable, &other,
+								 &is_on_left))
+	{
+		row_count = row_count_of(&variable);
+		ReleaseVariableStats(variable);
+	}
+	PG_RETURN_FLOAT8(share_of_matches(row_count));
+}
+
+/* face_match_joinsel(internal, oid, internal, smallint, internal) */
+Datum
+facerec_face_match_joinsel(PG_FUNCTION_ARGS)
+{
+	PlannerInfo *root = (PlannerInfo *) PG_GETARG_POINTER(0);
+	List *arguments = (List *) PG_GETARG_POINTER(2);
+	SpecialJoinInfo *join = (SpecialJoinInfo *) PG_GETARG_POINTER(4);
+	VariableStatData left;
+	VariableStatData right;
+	bool is_reversed;
+
+	get_join_variables(root, arguments, join, &left, &right, &is_reversed);
+
+	double row_count = Max(row_count_of(&left), row_count_of(&right));
+
+	ReleaseVariableStats(left);
+	ReleaseVariableStats(right);
+	PG_RETURN_FLOAT8(share_of_matches(row_count));
+}
+
+/* ---- the trigger -------------------------------------------------------- */
+
+/* A row that comes from outside replaces the builtin one for its rate. */
+static void
+delete_builtin(Relation table, HeapTuple tuple)
+{
+	TupleDesc descriptor = RelationGetDescr(table);
+	Oid types[] = {TEXTOID, FLOAT8OID};
+	Datum values[2];
+	bool nulls[2];
+	int model = get_attnum(RelationGetRelid(table), "model");
+	int fmr = get_attnum(RelationGetRelid(table), "fmr");
+
+	values[0] = heap_getattr(tuple, model, descriptor, &nulls[0]);
+	values[1] = heap_getattr(tuple, fmr, descriptor, &nulls[1]);
+	if (nulls[0] || nulls[1])
+		return; /* NOT NULL raises the error */
+	SPI_connect();
+
+	const char *schema =
+		quote_identifier(get_namespace_name(RelationGetNamespace(table)));
+	char *query = psprintf("DELETE FROM %s.facerec_thresholds WHERE builtin "
+						   "AND fingerprint = right($1, 8) AND fmr = $2",
+						   schema);
+
+	if (SPI_execute_with_args(query, 2, types, values, NULL, false, 0) !=
+		SPI_OK_DELETE)
+		elog(ERROR, "could not delete from facerec_thresholds");
+	SPI_finish();
+}
+
+/* builtin is what the extension's own script writes, and nothing else. */
+static HeapTuple
+mark_origin(Relation table, HeapTuple tuple, bool is_builtin)
+{
+	int column = get_attnum(RelationGetRelid(table), "builtin");
+	Datum value = BoolGetDatum(is_builtin);
+	bool is_null = false;
+
+	return heap_modify_tuple_by_cols(tuple, RelationGetDescr(table), 1, &column,
+									 &value, &is_null);
+}
+
+Datum
+facerec_thresholds_guard(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "facerec_thresholds_guard was not called as a trigger");
+
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Relation table = trigger->tg_relation;
+	bool is_insert = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
+	bool is_builtin =
+		creating_extension &&
+		CurrentExtensionObject == get_extension_oid("facerec", true);
+	HeapTuple tuple = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event)
+						  ? trigger->tg_newtuple
+						  : trigger->tg_trigtuple;
+
+	if (!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		elog(ERROR, "facerec_thresholds_guard must be fired before each row");
+	/* It runs with its owner's privileges: not for other tables. */
+	if (RelationGetRelid(table) != fr_catalog_thresholds_table())
+		elog(ERROR, "facerec_thresholds_guard is not for table \"%s\"",
+			 RelationGetRelationName(table));
+
+	/* Sent when the transaction commits: every backend forgets what it
+	 * knows about thresholds (catalog.c). */
+	CacheInvalidateRelcacheByRelid(RelationGetRelid(table));
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		return PointerGetDatum(tuple);
+	if (is_insert && !is_builtin)
+		delete_builtin(table, tuple);
+	return PointerGetDatum(mark_origin(table, tuple, is_builtin));
+}
