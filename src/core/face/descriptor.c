@@ -6,8 +6,9 @@
  * come from shape inference alone; nothing is run.
  */
 #include <math.h>
+#include <stdio.h>
 
-#include "core/face/face.h"
+#include "core/face/input.h"
 #include "core/face/yunet.h"
 
 #define MAX_EMBEDDING_DIMS 4096
@@ -126,19 +127,12 @@ fit_input(const FrShape *have, bool is_detector, FrShape *trial)
 	return true;
 }
 
-/* One image input, [batch, 3, height, width]; *trial gets a shape to try. */
+/* The input is [batch, 3, height, width]; *trial gets a shape to try. */
 static FrStatus
 check_input(const FrDescriptor *descriptor, const FrGraph *graph,
 			FrShape *trial, FrError *error)
 {
 	bool is_detector = descriptor->role == FR_ROLE_DETECTOR;
-
-	if (graph->input_count != 1)
-		return fr_fail(error, FR_ERR_MISMATCH,
-					   "The network has %d inputs, but the preset \"%s\" "
-					   "feeds one picture.",
-					   graph->input_count, descriptor->preset);
-
 	const FrValue *input = &graph->values[graph->inputs[0]];
 
 	if (input->dtype != FR_FLOAT32 && input->dtype != FR_DTYPE_NONE)
@@ -228,14 +222,34 @@ is_vector_batch(const FrShape *shape, int64_t batch)
 			(shape->rank == 4 && shape->dims[2] == 1 && shape->dims[3] == 1));
 }
 
-/* The first output is the embedding: one vector per picture. */
+/* An embedder has one output; what has others is something else, so they are
+ * named (the first three). */
+static FrStatus
+check_output_count(const FrGraph *graph, FrError *error)
+{
+	char names[160]; /* 3 * (40 + 4), and the dots */
+	size_t used = 0;
+
+	if (graph->output_count == 1)
+		return FR_OK;
+	if (graph->output_count < 1)
+		return fr_fail(error, FR_ERR_MISMATCH, "The network has no output.");
+	for (int i = 0; i < graph->output_count && i < 3; i++)
+		used += (size_t) snprintf(names + used, sizeof names - used,
+								  "%s\"%.40s\"", i > 0 ? ", " : "",
+								  graph->values[graph->outputs[i]].name);
+	if (graph->output_count > 3)
+		snprintf(names + used, sizeof names - used, ", ...");
+	return fr_fail(error, FR_ERR_MISMATCH,
+				   "The network has %d outputs (%s), but an embedder has one.",
+				   graph->output_count, names);
+}
+
+/* The only output is the embedding: one vector per picture. */
 static FrStatus
 check_embedding_output(const FrGraph *sized, const FrShape *input, int *dims,
 					   FrError *error)
 {
-	if (sized->output_count < 1)
-		return fr_fail(error, FR_ERR_MISMATCH, "The network has no output.");
-
 	const FrValue *value = &sized->values[sized->outputs[0]];
 	size_t batch = (size_t) input->dims[0], count;
 	char text[96];
@@ -248,7 +262,7 @@ check_embedding_output(const FrGraph *sized, const FrShape *input, int *dims,
 		!is_vector_batch(&value->shape, input->dims[0]) || count / batch < 1 ||
 		count / batch > MAX_EMBEDDING_DIMS)
 		return fr_fail(error, FR_ERR_MISMATCH,
-					   "The network's first output \"%.40s\" has shape %s for "
+					   "The network's output \"%.40s\" has shape %s for "
 					   "%zu pictures; an embedding has shape [pictures, 1 to "
 					   "%d].",
 					   value->name,
@@ -274,7 +288,11 @@ fr_descriptor_check(const FrDescriptor *descriptor, FrNet *net,
 		status = is_detector ? check_detector_values(descriptor, error)
 							 : check_embedder_values(descriptor, error);
 	if (status == FR_OK)
+		status = fr_input_check(net, descriptor, error);
+	if (status == FR_OK)
 		status = check_input(descriptor, source, &input, error);
+	if (status == FR_OK && !is_detector)
+		status = check_output_count(source, error);
 	if (status != FR_OK)
 		return status;
 

@@ -14,9 +14,13 @@ static void
 fixed_size(const FrNet *detector, int *width, int *height)
 {
 	const FrGraph *graph = fr_net_graph(detector);
-	const FrShape *shape = &graph->values[graph->inputs[0]].shape;
 
 	*width = *height = 0;
+	if (graph->input_count != 1)
+		return; /* fr_detect_run refuses it */
+
+	const FrShape *shape = &graph->values[graph->inputs[0]].shape;
+
 	if (graph->values[graph->inputs[0]].is_shape_known && shape->rank == 4)
 	{
 		if (shape->dims[2] > 0 && shape->dims[2] <= INT32_MAX)
@@ -187,9 +191,11 @@ fr_detect_run(FrNet *detector, const FrDescriptor *descriptor,
 					   "The preset \"%s\" is not one of a detector.",
 					   descriptor->preset);
 
-	FrStatus status = run_network(detector, descriptor, image, cancel, &plan,
-								  &width, &height, error);
+	FrStatus status = fr_input_check(detector, descriptor, error);
 
+	if (status == FR_OK)
+		status = run_network(detector, descriptor, image, cancel, &plan, &width,
+							 &height, error);
 	if (status == FR_OK)
 		status = read_grids(detector, plan, width, height, grids, error);
 	if (status != FR_OK)

@@ -146,6 +146,8 @@ fr_embed_crops(FrNet *embedder, const FrDescriptor *descriptor,
 {
 	FrStatus status = check_crops(descriptor, crops, count, error);
 
+	if (status == FR_OK)
+		status = fr_input_check(embedder, descriptor, error);
 	for (int start = 0; start < count && status == FR_OK;)
 	{
 		int batch = choose_batch(embedder, count - start);

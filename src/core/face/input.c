@@ -38,6 +38,19 @@ fill_row(const uint8_t *pixels, int count, bool is_mirrored,
 }
 
 FrStatus
+fr_input_check(const FrNet *net, const FrDescriptor *descriptor, FrError *error)
+{
+	int count = fr_net_graph(net)->input_count;
+
+	if (count != 1)
+		return fr_fail(error, FR_ERR_MISMATCH,
+					   "The network has %d inputs, but the preset \"%s\" "
+					   "feeds one picture.",
+					   count, descriptor->preset);
+	return FR_OK;
+}
+
+FrStatus
 fr_input_fill(const FrImage *image, const FrDescriptor *descriptor,
 			  bool is_mirrored, int width, int height, const FrCancel *cancel,
 			  float *planes, FrError *error)

@@ -1,10 +1,17 @@
 /*
  * input.h: from 8-bit pictures to a network's float planes.
+ *
+ * Networks come from outside, and a plan has as many inputs as its network
+ * says: check before planning, then fill the only one.
  */
 #ifndef FR_CORE_FACE_INPUT_H
 #define FR_CORE_FACE_INPUT_H
 
 #include "core/face/face.h"
+
+/* MISMATCH unless the network has one input, for pictures. */
+FrStatus fr_input_check(const FrNet *net, const FrDescriptor *descriptor,
+						FrError *error);
 
 /*
  * Fill planes, [3, height, width], with the picture at the top left, in the

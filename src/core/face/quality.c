@@ -49,7 +49,7 @@ fr_quality_name(FrQualityMeasure measure)
 /* ---- scores --------------------------------------------------------------
  *
  * The curves for size, blur, exposure and range are fitted to the mean cosine
- * between the MobileFaceNet embeddings of 36 real faces and of the same crops
+ * between the MobileFaceNet embeddings of real faces and of the same crops
  * made smaller, blurred, brighter or darker (table in the README).
  */
 

@@ -54,6 +54,15 @@ fr_calibrate_find(const FrOperatingPoint *points, int count, double fmr,
 			above = point;
 	}
 
+	for (int i = 0; i < count; i++)
+		for (int k = 0; k < count; k++)
+			if (points[i].fmr < points[k].fmr &&
+				points[i].threshold > points[k].threshold)
+				return fr_fail(error, FR_ERR_ARGUMENT,
+							   "The calibration contradicts itself: distance "
+							   "%g at rate %g, but %g at %g.",
+							   points[i].threshold, points[i].fmr,
+							   points[k].threshold, points[k].fmr);
 	if (!least)
 		return fr_fail(error, FR_ERR_ARGUMENT, "The model is not calibrated.");
 	if (!below || !above)

@@ -28,7 +28,7 @@ typedef struct FrOperatingPoint
  * Find the operating point for a rate.  points [count] may be in any order,
  * each with another rate.  The result rests on as many comparisons as the
  * weaker one of its neighbours.  ARGUMENT when fmr lies outside the rates of
- * the points or there are no points.
+ * the points, there are no points, or a threshold falls as the rate grows.
  */
 FrStatus fr_calibrate_find(const FrOperatingPoint *points, int count,
 						   double fmr, FrOperatingPoint *found, FrError *error);

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "kernels/half.h"
 
@@ -293,16 +292,32 @@ fail(FrError *error, FrDirectionFault fault, const char *format, ...)
 	return fault;
 }
 
+/* Does text start with word, which is in lower case?  Letters of either case
+ * count, and only ASCII: in a Turkish locale, I is not a capital i. */
+static bool
+starts_with(const char *text, const char *word)
+{
+	for (; *word; text++, word++)
+	{
+		char c =
+			*text >= 'A' && *text <= 'Z' ? (char) (*text - 'A' + 'a') : *text;
+
+		if (c != *word)
+			return false;
+	}
+	return true;
+}
+
 /* Something that scan_number does not take: a word or no number at all. */
 static FrDirectionFault
 fail_not_number(const char *p, size_t dimension, FrError *error)
 {
 	if (*p == '-' || *p == '+')
 		p++;
-	if (strncasecmp(p, "nan", 3) == 0)
+	if (starts_with(p, "nan"))
 		return fail(error, FR_DIRECTION_NAN, "Dimension %zu is NaN.",
 					dimension);
-	if (strncasecmp(p, "inf", 3) == 0)
+	if (starts_with(p, "inf"))
 		return fail(error, FR_DIRECTION_INFINITE, "Dimension %zu is infinite.",
 					dimension);
 	return fail(error, FR_DIRECTION_SYNTAX, "Dimension %zu is not a number.",
@@ -318,7 +333,7 @@ parse_model(const char **text, uint32_t *fingerprint, FrError *error)
 	*fingerprint = 0;
 	if (*p != '[')
 	{
-		if (strncasecmp(p, "MODEL=", 6) != 0)
+		if (!starts_with(p, "model="))
 			return fail(error, FR_DIRECTION_SYNTAX,
 						"Face embeddings must start with \"MODEL=\" or "
 						"\"[\".");

@@ -28,8 +28,8 @@ typedef struct FrEmbeddingText
 /*
  * Read text (NUL-terminated).  White space is allowed around every part,
  * hexadecimal digits in either case.  On a fault error's message is a
- * sentence that says where and what.  Numbers are read in the C locale's
- * form.
+ * sentence that says where and what.  Numbers have the C locale's form;
+ * LC_NUMERIC must be "C", as it always is in a PostgreSQL server.
  */
 FrDirectionFault
 fr_embedding_parse(const char *text, FrEmbeddingText *parsed, FrError *error);

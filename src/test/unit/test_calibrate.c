@@ -126,6 +126,22 @@ test_gallery(void)
 	   "one comparison is verification");
 }
 
+static void
+test_a_falling_threshold_is_refused(void)
+{
+	static const FrOperatingPoint points[] = {
+		{1e-2, 0.9, 0}, {1e-3, 0.5, 0}, {1e-1, 0.7, 0}};
+	FrOperatingPoint found;
+	FrError error = {0};
+
+	is_status(fr_calibrate_find(points, COUNT(points), 2e-3, &found, &error),
+			  FR_ERR_ARGUMENT, &error, "0.9 at 1e-2 but 0.7 at 1e-1");
+	ok(strstr(error.message, "0.9 at rate 0.01, but 0.7 at 0.1") != NULL,
+	   "the message names both: %s", error.message);
+	is_status(fr_calibrate_find(points, 2, 2e-3, &found, &error), FR_OK, &error,
+			  "two that rise are fine");
+}
+
 int
 main(void)
 {
@@ -134,5 +150,6 @@ main(void)
 	test_outside_nothing_is_guessed();
 	test_rule_of_three();
 	test_gallery();
+	test_a_falling_threshold_is_refused();
 	return tap_done();
 }

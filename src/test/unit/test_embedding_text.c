@@ -2,6 +2,8 @@
  * test_embedding_text.c: the text form is exact for every half, and what is
  * not an embedding is refused with the right reason.
  */
+#include <locale.h>
+
 #include "core/metric/embedding_text.h"
 #include "kernels/half.h"
 #include "test/unit/tap.h"
@@ -180,6 +182,18 @@ test_accepted(void)
 	is_int(parsed.fingerprint, 0, "has fingerprint 0");
 }
 
+/* Turkish has another capital of i; without that locale on the machine this
+ * runs in the C locale. */
+static void
+test_words_do_not_depend_on_the_locale(void)
+{
+	const char *locale = setlocale(LC_CTYPE, "tr_TR.UTF-8");
+
+	ok(fr_embedding_parse("[1,INF]", &parsed, &error) == FR_DIRECTION_INFINITE,
+	   "INF is infinite in locale %s", locale ? locale : "C");
+	setlocale(LC_CTYPE, "C");
+}
+
 static void
 test_limit_of_dimensions(void)
 {
@@ -249,6 +263,7 @@ main(void)
 	test_numbers_equal_strtof();
 	test_refused();
 	test_accepted();
+	test_words_do_not_depend_on_the_locale();
 	test_limit_of_dimensions();
 	for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
 		test_round_trip(dims[i]);

@@ -9,6 +9,7 @@
 #include "core/face/embed.h"
 #include "core/face/pipeline.h"
 #include "core/onnx/import.h"
+#include "test/unit/onnx_build.h"
 #include "test/unit/tap.h"
 
 #define MODELS "sql_tests/data/models/"
@@ -696,7 +697,7 @@ test_descriptors_that_do_not_fit(void)
 
 	refuse(&embedder, &d, FR_ERR_MISMATCH, "cls_8", "an embedder as detector");
 	d = embedder.descriptor;
-	refuse(&detector, &d, FR_ERR_MISMATCH, "[1, 196, 1]",
+	refuse(&detector, &d, FR_ERR_MISMATCH, "12 outputs (\"cls_8\", ",
 		   "a detector as embedder");
 	d.input_width = 128;
 	refuse(&embedder, &d, FR_ERR_MISMATCH, "[1, 3, 112, 128]",
@@ -762,6 +763,62 @@ test_networks_that_overflow(void)
 			   (status == FR_OK && isfinite(embedding[0])),
 		   "embedding with values of %g: finite or refused",
 		   (double) scales[i]);
+	}
+	fr_photo_close(photo);
+	free(bytes);
+}
+
+/* A network without inputs, or with two. */
+static void
+build_network(int input_count, Model *model)
+{
+	OnnxModel onnx;
+	FrError error = {0};
+
+	onnx_begin(&onnx, 13);
+	for (int i = 0; i < input_count; i++)
+		onnx_input(&onnx, i == 0 ? "a" : "b", 4, (int64_t[]){-1, 3, 112, 112});
+	if (input_count == 0)
+		onnx_weight_f32(&onnx, "a", 2, (int64_t[]){1, DIMS},
+						(float[DIMS]){1.0f});
+	onnx_node(&onnx, input_count == 0 ? "Identity" : "Add", "node",
+			  input_count == 0 ? "a" : "a b", "embedding");
+	onnx_output(&onnx, "embedding", 0, NULL);
+
+	OnnxBuffer file = onnx_finish(&onnx);
+
+	model->bytes = file.data;
+	model->size_bytes = file.size_bytes;
+	is_status(create_net(model, &fr_allocator_malloc, &error), FR_OK, &error,
+			  "a network with %d inputs can be imported", input_count);
+}
+
+static void
+test_networks_that_take_no_picture(void)
+{
+	static const Patch patch = {60, 40, 100, 7};
+	size_t size_bytes;
+	uint8_t *bytes = make_photo(300, 200, &patch, 1, &size_bytes);
+	FrPhoto *photo = open_photo(bytes, size_bytes, 0);
+
+	for (int count = 0; count <= 2; count += 2)
+	{
+		Model wrong;
+		FrDescriptor d = detector_at(0);
+		FrFaces faces;
+		FrFace face = {.x0 = 60, .y0 = 40, .x1 = 160, .y1 = 140};
+		FrError error = {0};
+		float embedding[DIMS];
+
+		build_network(count, &wrong);
+		refuse(&wrong, &embedder.descriptor, FR_ERR_MISMATCH, "inputs",
+			   "as embedder");
+		is_status(fr_photo_detect(photo, wrong.net, &d, &faces, &error),
+				  FR_ERR_MISMATCH, &error, "and never run as detector");
+		is_status(fr_photo_embed(photo, wrong.net, &embedder.descriptor, &face,
+								 1, DIMS, embedding, &error),
+				  FR_ERR_MISMATCH, &error, "nor as embedder");
+		unload_model(&wrong);
 	}
 	fr_photo_close(photo);
 	free(bytes);
@@ -943,6 +1000,7 @@ main(void)
 	test_degenerate_faces();
 	test_descriptors_that_do_not_fit();
 	test_networks_that_overflow();
+	test_networks_that_take_no_picture();
 	test_every_allocation_may_fail();
 	test_every_poll_may_cancel();
 	test_files_that_are_no_photos();
