@@ -20,6 +20,24 @@ ALTER TABLE facerec_models ALTER COLUMN weights SET STORAGE EXTERNAL;
 
 COMMENT ON TABLE facerec_models IS
 	'networks that detect and embed faces; rows never change';
+COMMENT ON COLUMN facerec_models.name IS
+	'how SQL calls the model';
+COMMENT ON COLUMN facerec_models.role IS
+	'detector (finds faces and landmarks) or embedder';
+COMMENT ON COLUMN facerec_models.preset IS
+	'family of networks, which says how to feed and read it';
+COMMENT ON COLUMN facerec_models.descriptor IS
+	'everything about its use: the preset''s defaults and what the loader changed';
+COMMENT ON COLUMN facerec_models.license IS
+	'licence of the weights, as the loader stated it';
+COMMENT ON COLUMN facerec_models.source IS
+	'where the weights come from';
+COMMENT ON COLUMN facerec_models.builtin IS
+	'came with the extension';
+COMMENT ON COLUMN facerec_models.loaded_at IS
+	'when the model was loaded';
+COMMENT ON COLUMN facerec_models.weights IS
+	'the ONNX file, in pieces';
 COMMENT ON COLUMN facerec_models.fingerprint IS
 	'first 32 bits of the SHA-256 over weights, preset, dimensions and descriptor (of the detector in it, the fingerprint); every embedding carries it';
 COMMENT ON COLUMN facerec_models.dims IS
@@ -39,9 +57,13 @@ CREATE FUNCTION facerec_models_guard() RETURNS trigger
 COMMENT ON FUNCTION facerec_models_guard() IS
 	'keeps facerec_models honest: refuses updates and rows whose hashes do not match';
 
+REVOKE EXECUTE ON FUNCTION facerec_models_guard() FROM PUBLIC;
+
 CREATE TRIGGER facerec_models_guard
 	BEFORE INSERT OR UPDATE OR DELETE ON facerec_models
 	FOR EACH ROW EXECUTE FUNCTION facerec_models_guard();
+COMMENT ON TRIGGER facerec_models_guard ON facerec_models IS
+	'keeps rows honest, and what backends know of the table fresh';
 -- also for rows that arrive by replication
 ALTER TABLE facerec_models ENABLE ALWAYS TRIGGER facerec_models_guard;
 

@@ -36,6 +36,8 @@ COMMENT ON COLUMN facerec_thresholds.n_impostor IS
 	'number of pairs of strangers that were compared';
 COMMENT ON COLUMN facerec_thresholds.source IS
 	'faces that the calibration rests on';
+COMMENT ON COLUMN facerec_thresholds.calibrated_at IS
+	'when the comparisons were made';
 COMMENT ON COLUMN facerec_thresholds.builtin IS
 	'came with the extension; not used for a model that has rows of its own here, and replaced by them';
 COMMENT ON COLUMN facerec_thresholds.fingerprint IS

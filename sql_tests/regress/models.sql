@@ -151,6 +151,19 @@ SELECT regexp_replace(face_model_load('pieces', embedder, 'mobilefacenet'), '@[0
 EXECUTE embed;
 DEALLOCATE embed;
 
+-- PL/pgSQL sees what its own block has loaded and dropped
+DO $$
+DECLARE
+	photo bytea := (SELECT ann FROM file);
+	found faceembedding;
+BEGIN
+	PERFORM face_model_load('block', embedder, 'mobilefacenet', '{"flip": true}') FROM file;
+	found := face_embed(photo, 'block');
+	RAISE NOTICE 'loaded and used: % dimensions', face_dims(found);
+	PERFORM face_model_drop('block');
+	found := face_embed(photo, 'block');
+END $$;
+
 -- the other backend sees it, too
 \c -
 SELECT count(*) FROM facerec_models;

@@ -27,6 +27,20 @@ TRUNCATE facerec_models;
 SET facerec.max_image_pixels = 1e9;
 RESET ROLE;
 
+-- the guard of facerec_models reads columns by name: it is for that table only
+CREATE TABLE lookalike (name text, preset text, role text, fingerprint text, weights int, dims int, descriptor int, sha256 int);
+GRANT ALL ON lookalike TO regress_face_user;
+ALTER TABLE lookalike OWNER TO regress_face_user;
+SET ROLE regress_face_user;
+CREATE TRIGGER guard BEFORE INSERT ON lookalike FOR EACH ROW EXECUTE FUNCTION facerec_models_guard();
+RESET ROLE;
+CREATE TRIGGER guard BEFORE INSERT ON lookalike FOR EACH ROW EXECUTE FUNCTION facerec_models_guard();
+INSERT INTO lookalike VALUES ('abc', 'yunet', 'detector', '00000000', 12345, 1, 12345, 12345);
+CREATE TRIGGER guard_2 BEFORE INSERT ON lookalike FOR EACH ROW EXECUTE FUNCTION facerec_thresholds_guard();
+DROP TRIGGER guard ON lookalike;
+INSERT INTO lookalike VALUES ('abc', 'yunet', 'detector', '00000000', 12345, 1, 12345, 12345);
+DROP TABLE lookalike;
+
 -- a user who may load
 GRANT EXECUTE ON FUNCTION face_model_load(text, bytea, text, jsonb, text), face_model_drop(text) TO regress_face_loader;
 SET ROLE regress_face_loader;

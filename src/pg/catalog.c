@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "common/cryptohash.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -156,6 +157,21 @@ fr_catalog_thresholds_table(void)
 	return find_tables().thresholds;
 }
 
+/*
+ * The active snapshot, seeing also what this transaction has done since it was
+ * taken: PL/pgSQL evaluates IMMUTABLE functions with the snapshot of the
+ * statement around it.  NULL when there is none.
+ */
+static Snapshot
+current_snapshot(SnapshotData *copy)
+{
+	if (!ActiveSnapshotSet())
+		return NULL;
+	*copy = *GetActiveSnapshot();
+	copy->curcid = GetCurrentCommandId(false);
+	return copy;
+}
+
 /* ---- rows --------------------------------------------------------------- */
 
 static char *
@@ -231,7 +247,8 @@ scan_table(int column, const char *value, FrModelRow *row,
 	Oid index =
 		column == ANUM_NAME ? where.name_index : where.fingerprint_index;
 	Relation table = table_open(where.models, AccessShareLock);
-	Snapshot snapshot = ActiveSnapshotSet() ? GetActiveSnapshot() : NULL;
+	SnapshotData copy;
+	Snapshot snapshot = current_snapshot(&copy);
 	ScanKeyData key;
 
 	/* The columns have the collation "C", which ScanKeyInit sets. */
@@ -321,7 +338,8 @@ fr_catalog_thresholds(uint32 fingerprint, FrOperatingPoint **points)
 				CStringGetTextDatum(hex));
 
 	Relation table = table_open(where.thresholds, AccessShareLock);
-	Snapshot snapshot = ActiveSnapshotSet() ? GetActiveSnapshot() : NULL;
+	SnapshotData copy;
+	Snapshot snapshot = current_snapshot(&copy);
 	SysScanDesc scan = systable_beginscan(table, where.thresholds_index,
 										  OidIsValid(where.thresholds_index),
 										  snapshot, 1, &key);
@@ -467,6 +485,23 @@ fr_catalog_join_chunks(ArrayType *chunks, const void **bytes,
 		pfree(nulls);
 }
 
+/* Bytes hashed between two looks at interrupts: about a millisecond. */
+#define HASH_STEP ((size_t) 256 * 1024)
+
+/* pg_cryptohash_update in steps; -1 on failure. */
+static int
+hash_update(pg_cryptohash_ctx *hash, const uint8 *bytes, size_t size_bytes)
+{
+	for (size_t done = 0; done < size_bytes; done += HASH_STEP)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (pg_cryptohash_update(hash, bytes + done,
+								 Min(HASH_STEP, size_bytes - done)) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static void
 hash_parts(const void *first, size_t first_bytes, const char *second,
 		   uint8 sha256[FR_SHA256_BYTES])
@@ -474,7 +509,7 @@ hash_parts(const void *first, size_t first_bytes, const char *second,
 	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
 
 	if (!hash || pg_cryptohash_init(hash) < 0 ||
-		pg_cryptohash_update(hash, first, first_bytes) < 0 ||
+		hash_update(hash, first, first_bytes) < 0 ||
 		pg_cryptohash_update(hash, (const uint8 *) second, strlen(second)) <
 			0 ||
 		pg_cryptohash_final(hash, sha256, FR_SHA256_BYTES) < 0)
@@ -560,10 +595,12 @@ fr_catalog_stamp(void)
 	watch_invalidations();
 	AcceptInvalidationMessages();
 	stamp.generation = generation;
-	if (ActiveSnapshotSet())
-	{
-		Snapshot snapshot = GetActiveSnapshot();
 
+	SnapshotData copy;
+	Snapshot snapshot = current_snapshot(&copy);
+
+	if (snapshot)
+	{
 		stamp.xmax = snapshot->xmax;
 		stamp.xcnt = snapshot->xcnt;
 		stamp.subxcnt = snapshot->subxcnt;

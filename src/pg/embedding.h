@@ -21,6 +21,7 @@
 
 #include "core/metric/direction.h"
 #include "fmgr.h"
+#include "pg/errors.h"
 
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -59,8 +60,7 @@ fr_embedding_make(const float *values, int dims, uint32 fingerprint);
 extern void fr_embedding_check_pair(const FrEmbedding *a, const FrEmbedding *b);
 
 /* ERROR: embeddings of these two known models cannot be mixed. */
-extern void
-fr_embedding_raise_models(uint32 a, uint32 b) pg_attribute_noreturn();
+pg_noreturn extern void fr_embedding_raise_models(uint32 a, uint32 b);
 
 /* Cosine distance, 0..2, after fr_embedding_check_pair. */
 extern double fr_embedding_distance(const FrEmbedding *a, const FrEmbedding *b);

@@ -39,8 +39,7 @@ fr_embedding_raise_models(uint32 a, uint32 b)
 			 errmsg("cannot compare face embeddings of different models"),
 			 errdetail("The models are \"%s\" and \"%s\".",
 					   fr_catalog_model_label(a), fr_catalog_model_label(b)),
-			 errhint("Re-embed the photos with one model, see \"Switching "
-					 "models\" in the documentation.")));
+			 errhint("Embed both photos with the same model.")));
 }
 
 void

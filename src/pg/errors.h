@@ -8,13 +8,18 @@
 
 #include "core/base/status.h"
 
+/* PostgreSQL 18 has this name and not the other. */
+#ifndef pg_noreturn
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /*
  * Raise the core's error: primary is the message ("could not decode image"),
  * the core's sentence becomes the DETAIL, hint (may be NULL) the HINT.
  * CANCELLED runs CHECK_FOR_INTERRUPTS first.  Never returns.
  */
-extern void fr_raise(FrStatus status, const FrError *error, const char *primary,
-					 const char *hint) pg_attribute_noreturn();
+pg_noreturn extern void fr_raise(FrStatus status, const FrError *error,
+								 const char *primary, const char *hint);
 
 /* The same at level elevel (WARNING for facerec.on_error = ignore), which
  * returns when elevel < ERROR. */

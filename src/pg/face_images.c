@@ -93,7 +93,7 @@ return_picture(FunctionCallInfo fcinfo, PictureFunction function,
 	if (status == FR_OK)
 		copy = datumCopy(PointerGetDatum(result), false, -1);
 	else
-		fr_call_fail(&call, status, failure);
+		fr_call_fail(&call, status, failure, NULL);
 	fr_call_end(&call);
 	if (status != FR_OK)
 		PG_RETURN_NULL();

@@ -150,6 +150,13 @@ fr_face_models_both(FrFaceModels *models, const char *name)
 
 /* ---- keys --------------------------------------------------------------- */
 
+static void
+copy_name(const char *name, char field[FR_MODEL_LABEL_BYTES], FrPhotoKey *key)
+{
+	if (strlcpy(field, name, FR_MODEL_LABEL_BYTES) >= FR_MODEL_LABEL_BYTES)
+		key->is_cut = true;
+}
+
 void
 fr_face_models_key(const char *name, FrPhotoKey *key)
 {
@@ -160,13 +167,13 @@ fr_face_models_key(const char *name, FrPhotoKey *key)
 	key->on_error = fr_setting_on_error;
 	if (name)
 	{
-		strlcpy(key->embedder, name, sizeof(key->embedder));
+		copy_name(name, key->embedder, key);
 		return;
 	}
 	if (is_set(fr_setting_embedder))
-		strlcpy(key->embedder, fr_setting_embedder, sizeof(key->embedder));
+		copy_name(fr_setting_embedder, key->embedder, key);
 	if (is_set(fr_setting_detector))
-		strlcpy(key->detector, fr_setting_detector, sizeof(key->detector));
+		copy_name(fr_setting_detector, key->detector, key);
 	key->detection_threshold = fr_setting_detection_threshold;
 	key->detection_size = fr_setting_detection_size;
 	key->min_face_size = fr_setting_min_face_size;

@@ -30,6 +30,10 @@ PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_embedding);
 #define DETECT_COLUMNS	  8
 #define EMBED_ALL_COLUMNS 6
 
+#define LIMIT_HINT                                                       \
+	"Raise facerec.max_inference_memory, or let the detector work on a " \
+	"smaller picture (detection_size)."
+
 /* One call: where it works, with which models, and what it finds. */
 typedef struct FaceCall
 {
@@ -192,7 +196,7 @@ compute_embedding(FaceCall *work, EmbedKind kind, const char *model,
 
 	if (status != FR_OK)
 	{
-		fr_call_fail(&work->call, status, "could not embed face");
+		fr_call_fail(&work->call, status, "could not embed face", LIMIT_HINT);
 		return NULL; /* only a warning */
 	}
 	if (work->faces.count == 0)
@@ -203,6 +207,15 @@ compute_embedding(FaceCall *work, EmbedKind kind, const char *model,
 	return fr_embedding_make(work->embeddings, row->dims, row->fingerprint);
 }
 
+/* A copy of what the cache knows. */
+static Datum
+return_known(FunctionCallInfo fcinfo, const FrEmbedding *known)
+{
+	if (!known)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(datumCopy(PointerGetDatum(known), false, -1));
+}
+
 static Datum
 embed(FunctionCallInfo fcinfo, EmbedKind kind, const char *model,
 	  const double region[4])
@@ -211,26 +224,24 @@ embed(FunctionCallInfo fcinfo, EmbedKind kind, const char *model,
 	FrPhotoCache *cache = fr_photo_cache_get(fcinfo);
 	FrPhotoKey key;
 	const FrEmbedding *known;
-	FrEmbedding *result;
 
 	fr_face_models_key(model, &key);
 	memcpy(key.region, region, sizeof(key.region));
+	if (fr_photo_cache_find_pointer(cache, &key, PG_GETARG_DATUM(0), &known))
+		return return_known(fcinfo, known);
 	fr_call_begin(&work.call, PG_GETARG_DATUM(0));
 	if (fr_photo_cache_find(cache, &key, work.call.image, work.call.image_bytes,
 							&known))
 	{
-		result = known ? (FrEmbedding *) DatumGetPointer(
-							 datumCopy(PointerGetDatum(known), false, -1))
-					   : NULL;
+		fr_call_end(&work.call);
+		return return_known(fcinfo, known);
 	}
-	else
-	{
-		FrCatalogStamp stamp = fr_catalog_stamp();
 
-		result = compute_embedding(&work, kind, model, region);
-		fr_photo_cache_store(cache, &key, &stamp, work.call.image,
-							 work.call.image_bytes, result);
-	}
+	FrCatalogStamp stamp = fr_catalog_stamp();
+	FrEmbedding *result = compute_embedding(&work, kind, model, region);
+
+	fr_photo_cache_store(cache, &key, &stamp, PG_GETARG_DATUM(0),
+						 work.call.image, work.call.image_bytes, result);
 	fr_model_cache_end();
 	fr_call_end(&work.call);
 	if (!result)
@@ -319,7 +330,8 @@ find_faces(FunctionCallInfo fcinfo, bool is_embedding, MemoryContext context)
 	{
 		fr_call_fail(&work.call, status,
 					 is_embedding ? "could not embed faces"
-								  : "could not detect faces");
+								  : "could not detect faces",
+					 LIMIT_HINT);
 		work.faces.count = 0; /* only a warning */
 	}
 

@@ -14,6 +14,10 @@
 #include "pg/settings.h"
 #include "utils/memutils.h"
 
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 #define JPEG_QUALITY 92
 
 /* ---- begin and end ------------------------------------------------------ */
@@ -104,21 +108,16 @@ report_image(const FrCall *call, FrStatus status, int level)
 }
 
 void
-fr_call_fail(FrCall *call, FrStatus status, const char *primary)
+fr_call_fail(FrCall *call, FrStatus status, const char *primary,
+			 const char *limit_hint)
 {
 	if (is_fault_of_image(call, status))
 		report_image(call, status,
 					 fr_setting_on_error == FR_ON_ERROR_IGNORE ? WARNING
 															   : ERROR);
 	else
-	{
-		const char *hint = NULL;
-
-		if (status == FR_ERR_LIMIT)
-			hint = "Raise facerec.max_inference_memory or lower "
-				   "facerec.detection_size.";
-		fr_raise(status, &call->error, primary, hint);
-	}
+		fr_raise(status, &call->error, primary,
+				 status == FR_ERR_LIMIT ? limit_hint : NULL);
 }
 
 /* ---- pictures ----------------------------------------------------------- */

@@ -48,9 +48,11 @@ extern bool fr_call_is_interrupted(FrCall *call, FrStatus status);
 /*
  * Report the failure of an attempt.  What is wrong with the picture is an
  * ERROR or, with facerec.on_error = ignore, a WARNING after which this
- * returns; everything else is an ERROR with this primary message.
+ * returns; everything else is an ERROR with this primary message and, for
+ * LIMIT, this hint (may be NULL).
  */
-extern void fr_call_fail(FrCall *call, FrStatus status, const char *primary);
+extern void fr_call_fail(FrCall *call, FrStatus status, const char *primary,
+						 const char *limit_hint);
 
 /* The limit facerec.max_image_pixels. */
 extern size_t fr_call_max_pixels(void);

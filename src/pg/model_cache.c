@@ -141,6 +141,23 @@ read_model(Entry *entry, FrModelContents *contents)
 	entry->weights_bytes = contents->weights_bytes;
 }
 
+/* Rows that came by COPY were never tried by face_model_load. */
+static FrStatus
+check_fit(Entry *entry, FrError *error)
+{
+	int dims;
+	FrStatus status =
+		fr_descriptor_check(&entry->model.descriptor.core, entry->model.net,
+							&entry->allocator, &dims, error);
+
+	if (status == FR_OK && dims != entry->model.row.dims)
+		status =
+			fr_fail(error, FR_ERR_MISMATCH,
+					"The network gives %d dimensions, but its row says %d.",
+					dims, entry->model.row.dims);
+	return status;
+}
+
 static Entry *
 load_entry(const FrModelRow *row, const FrNetOptions *options)
 {
@@ -163,6 +180,8 @@ load_entry(const FrModelRow *row, const FrNetOptions *options)
 	if (status == FR_OK)
 		status = fr_net_create(&graph, &entry->options, &entry->allocator,
 							   &entry->model.net, &error);
+	if (status == FR_OK)
+		status = check_fit(entry, &error);
 	if (status != FR_OK)
 	{
 		char *primary = psprintf("could not load face model \"%s\"", row->name);

@@ -295,11 +295,6 @@ load_model(NewModel *model, Jsonb *given)
 				 errmsg("could not load face model \"%s\"", model->row.name),
 				 errdetail("The model has %zu bytes, the limit is %zu.",
 						   model->weights_bytes, MAX_WEIGHTS_BYTES)));
-	if (!fr_preset_find(model->row.preset, &model->descriptor.core))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("face model preset \"%s\" does not exist",
-							   model->row.preset),
-						errhint("The presets are: %s.", fr_preset_names())));
 	model->row.role = model->descriptor.core.role;
 	if (given)
 		fr_model_descriptor_apply(given, &model->descriptor);
@@ -341,6 +336,11 @@ read_arguments(FunctionCallInfo fcinfo, NewModel *model)
 	char *preset = text_to_cstring(PG_GETARG_TEXT_PP(2));
 
 	check_name(name);
+	if (!fr_preset_find(preset, &model->descriptor.core))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("face model preset \"%s\" does not exist", preset),
+				 errhint("The presets are: %s.", fr_preset_names())));
 	strlcpy(model->row.name, name, sizeof(model->row.name));
 	strlcpy(model->row.preset, preset, sizeof(model->row.preset));
 	if (!PG_ARGISNULL(4))
@@ -443,6 +443,17 @@ facerec_face_model_drop(PG_FUNCTION_ARGS)
 	SPI_connect();
 	PushActiveSnapshot(GetLatestSnapshot());
 	fr_catalog_resolve(reference, &row);
+
+	/* Another name with this fingerprint may be used, but not dropped. */
+	const char *at = strchr(reference, '@');
+
+	if (at && (strlen(row.name) != (Size) (at - reference) ||
+			   strncmp(row.name, reference, (Size) (at - reference)) != 0))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("face model \"%s\" does not exist", reference),
+						errdetail("The model of that fingerprint is called "
+								  "\"%s\".",
+								  row.name)));
 	check_not_needed(&row, schema);
 	delete_model(&row, schema);
 	PopActiveSnapshot();
@@ -480,6 +491,23 @@ get_datum(HeapTuple tuple, TupleDesc descriptor, const char *column)
 							   "null",
 							   column)));
 	return value;
+}
+
+/* ERROR unless the descriptor is as face_model_load writes it: complete. */
+static void
+check_descriptor(const char *name, const FrDescriptor *preset, Jsonb *given)
+{
+	FrModelDescriptor read = {.core = *preset};
+
+	fr_model_descriptor_apply(given, &read);
+
+	Jsonb *complete = fr_model_descriptor_to_jsonb(&read);
+
+	if (compareJsonbContainers(&given->root, &complete->root) != 0)
+		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
+						errmsg("row of face model \"%s\" is not valid", name),
+						errdetail("Its descriptor is not complete."),
+						errhint("Use face_model_load to add a model.")));
 }
 
 /* ERROR unless hashes and role of a new row are what they must be. */
@@ -531,6 +559,10 @@ check_row(HeapTuple tuple, TupleDesc descriptor)
 				 errdetail("The preset \"%s\" does not have the role \"%s\".",
 						   preset_name, role),
 				 errhint("Use face_model_load to add a model.")));
+	if (fr_preset_find(preset_name, &preset))
+		check_descriptor(
+			name, &preset,
+			DatumGetJsonbP(get_datum(tuple, descriptor, "descriptor")));
 }
 
 Datum
@@ -544,6 +576,11 @@ facerec_models_guard(PG_FUNCTION_ARGS)
 	if (!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		elog(ERROR, "facerec_models_guard must be fired before each row");
+	/* Another table may have other types under the same names. */
+	if (RelationGetRelid(trigger->tg_relation) != fr_catalog_table())
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("facerec_models_guard is for table "
+							   "facerec_models only")));
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("a row of facerec_models never changes"),

@@ -10,6 +10,7 @@
 
 #include "pg/photo_cache.h"
 
+#include "access/detoast.h"
 #include "nodes/primnodes.h"
 #include "utils/memutils.h"
 
@@ -24,7 +25,9 @@ struct FrPhotoCache
 	FrPhotoKey key;
 	FrCatalogStamp stamp;
 	const void *image_seen; /* where the caller's image was */
-	void *image;			/* own copy */
+	bool has_pointer;
+	struct varatt_external pointer; /* its toast pointer, if it was one */
+	void *image;					/* own copy */
 	size_t image_bytes;
 	FrEmbedding *embedding; /* own copy; NULL = no face */
 };
@@ -63,18 +66,51 @@ is_same_image(const FrPhotoCache *cache, const void *image, size_t image_bytes)
 	return memcmp(cache->image, image, image_bytes) == 0;
 }
 
+/* Does the cached result hold for this key, now? */
+static bool
+is_current(const FrPhotoCache *cache, const FrPhotoKey *key)
+{
+	if (!cache->is_filled || key->is_cut ||
+		memcmp(&cache->key, key, sizeof(*key)) != 0)
+		return false;
+
+	FrCatalogStamp now = fr_catalog_stamp();
+
+	return fr_catalog_stamp_equal(&cache->stamp, &now);
+}
+
+/* Read the toast pointer in an argument; false when it is none. */
+static bool
+read_pointer(Datum argument, struct varatt_external *pointer)
+{
+	struct varlena *value = (struct varlena *) DatumGetPointer(argument);
+
+	if (!VARATT_IS_EXTERNAL_ONDISK(value))
+		return false;
+	VARATT_EXTERNAL_GET_POINTER(*pointer, value);
+	return true;
+}
+
+bool
+fr_photo_cache_find_pointer(FrPhotoCache *cache, const FrPhotoKey *key,
+							Datum image, const FrEmbedding **embedding)
+{
+	struct varatt_external pointer;
+
+	if (!cache->has_pointer || !read_pointer(image, &pointer) ||
+		memcmp(&pointer, &cache->pointer, sizeof(pointer)) != 0 ||
+		!is_current(cache, key))
+		return false;
+	*embedding = cache->embedding;
+	return true;
+}
+
 bool
 fr_photo_cache_find(FrPhotoCache *cache, const FrPhotoKey *key,
 					const void *image, size_t image_bytes,
 					const FrEmbedding **embedding)
 {
-	if (!cache->is_filled || memcmp(&cache->key, key, sizeof(*key)) != 0)
-		return false;
-
-	FrCatalogStamp now = fr_catalog_stamp();
-
-	if (!fr_catalog_stamp_equal(&cache->stamp, &now) ||
-		!is_same_image(cache, image, image_bytes))
+	if (!is_current(cache, key) || !is_same_image(cache, image, image_bytes))
 		return false;
 	*embedding = cache->embedding;
 	return true;
@@ -84,6 +120,7 @@ static void
 clear(FrPhotoCache *cache)
 {
 	cache->is_filled = false;
+	cache->has_pointer = false;
 	if (cache->image)
 		pfree(cache->image);
 	if (cache->embedding)
@@ -94,8 +131,9 @@ clear(FrPhotoCache *cache)
 
 void
 fr_photo_cache_store(FrPhotoCache *cache, const FrPhotoKey *key,
-					 const FrCatalogStamp *stamp, const void *image,
-					 size_t image_bytes, const FrEmbedding *embedding)
+					 const FrCatalogStamp *stamp, Datum argument,
+					 const void *image, size_t image_bytes,
+					 const FrEmbedding *embedding)
 {
 	clear(cache);
 	if (image_bytes > MAX_IMAGE_BYTES)
@@ -111,6 +149,7 @@ fr_photo_cache_store(FrPhotoCache *cache, const FrPhotoKey *key,
 	cache->key = *key;
 	cache->stamp = *stamp;
 	cache->image_seen = image;
+	cache->has_pointer = read_pointer(argument, &cache->pointer);
 	cache->image_bytes = image_bytes;
 	cache->is_filled = true;
 }

@@ -29,12 +29,21 @@ typedef struct FrPhotoKey
 	int max_faces;
 	int max_inference_memory;
 	int on_error;
+	bool is_cut; /* a name did not fit: not a key */
 } FrPhotoKey;
 
 typedef struct FrPhotoCache FrPhotoCache;
 
 /* The cache of this call site. */
 extern FrPhotoCache *fr_photo_cache_get(FunctionCallInfo fcinfo);
+
+/*
+ * Look a photo up that is still a toast pointer, without reading it: within
+ * one snapshot the same pointer is the same photo.
+ */
+extern bool
+fr_photo_cache_find_pointer(FrPhotoCache *cache, const FrPhotoKey *key,
+							Datum image, const FrEmbedding **embedding);
 
 /*
  * Look the photo up; *embedding becomes NULL when it has no face.  Never
@@ -45,10 +54,10 @@ extern bool fr_photo_cache_find(FrPhotoCache *cache, const FrPhotoKey *key,
 								const FrEmbedding **embedding);
 
 /* Remember a result (embedding may be NULL); stamp was taken before the
- * models were looked up. */
-extern void
-fr_photo_cache_store(FrPhotoCache *cache, const FrPhotoKey *key,
-					 const FrCatalogStamp *stamp, const void *image,
-					 size_t image_bytes, const FrEmbedding *embedding);
+ * models were looked up; argument is the photo as the function was given it. */
+extern void fr_photo_cache_store(FrPhotoCache *cache, const FrPhotoKey *key,
+								 const FrCatalogStamp *stamp, Datum argument,
+								 const void *image, size_t image_bytes,
+								 const FrEmbedding *embedding);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * settings.h: the settings "facerec.*", defined in module.c.
+ * settings.h: the settings "facerec.*", defined in settings.c.
  */
 #ifndef FR_PG_SETTINGS_H
 #define FR_PG_SETTINGS_H
