@@ -36,9 +36,7 @@ in_tree() { # in_tree ISA TARGET...: make targets there, as the owner
 	)
 }
 show_diffs() {
-	for diffs in build/regress/regression.diffs; do
-		if [ -s $diffs ]; then head -n 300 $diffs; fi
-	done
+	if [ -s build/regress/regression.diffs ]; then head -n 300 build/regress/regression.diffs; fi
 }
 recovery() {
 	(
@@ -69,7 +67,7 @@ stage_tree
 step "regression tests" in_tree auto installcheck
 isas=$(psql -XAtqc "CREATE EXTENSION facerec" -c "SELECT facerec_cpu()" -c "DROP EXTENSION facerec")
 for isa in generic avx2; do
-	if psql -XAtq -c "SET facerec.isa = $isa" -c "LOAD 'facerec'" >/dev/null 2>&1; then
+	if psql -XAtq -v ON_ERROR_STOP=1 -c "LOAD 'facerec'" -c "SET facerec.isa = $isa" >/dev/null 2>&1; then
 		step "regression tests, facerec.isa = $isa" in_tree $isa installcheck
 	fi
 done

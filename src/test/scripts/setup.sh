@@ -46,6 +46,15 @@ missing_packages() {
 	done
 }
 
+# Put the configuration back that install_quietly changed, also when it was
+# interrupted.
+restore_cluster_conf() {
+	if [ -f "$work/createcluster.conf" ]; then
+		as_root cp -p "$work/createcluster.conf" /etc/postgresql-common/createcluster.conf
+		rm -f "$work/createcluster.conf"
+	fi
+}
+
 # Installing the server must not create or start a cluster of its own.
 install_quietly() {
 	conf=/etc/postgresql-common/createcluster.conf
@@ -56,7 +65,7 @@ install_quietly() {
 	echo 'create_main_cluster = false' | as_root tee "$conf" >/dev/null
 	result=0
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >"$work/apt.log" 2>&1 || result=$?
-	as_root cp -p "$work/createcluster.conf" "$conf"
+	restore_cluster_conf
 	[ $result = 0 ] || { tail -n 30 "$work/apt.log"; fail "could not install: $*"; }
 }
 
@@ -109,10 +118,11 @@ finish() {
 	status=$?
 	trap - EXIT
 	if [ -n "$work" ]; then
+		restore_cluster_conf
 		if [ -f "$work/run/data/postmaster.pid" ]; then
 			as_owner "$pgbin/pg_ctl" -s -D "$work/run/data" -m immediate stop || true
 		fi
-		if is_root || ! [ -d "$work/tree" ]; then rm -rf "$work"; else rm -rf "$work" 2>/dev/null || as_root rm -rf "$work"; fi
+		rm -rf "$work" 2>/dev/null || as_root rm -rf "$work"
 	fi
 	exit $status
 }
