@@ -452,7 +452,8 @@ fr_plan_emit(FrPlanner *planner)
 		return fr_fail_nomem(planner->error,
 							 (size_t) planner->unit_count * sizeof(FrStep));
 	for (int i = 0; i < planner->unit_count && status == FR_OK; i++)
-		status = emit_step(planner, i, &plan->steps[i]);
+		if ((status = fr_plan_poll(planner)) == FR_OK)
+			status = emit_step(planner, i, &plan->steps[i]);
 	plan->step_count = planner->unit_count;
 	return status;
 }

@@ -16,6 +16,16 @@
  * they are read once. */
 #define LARGE_WEIGHTS_BYTES (512u << 10)
 
+/* ... unless one group of output channels over the whole map is more work
+ * than this: cancellation must not wait for it. */
+#define MAX_GROUP_WORK (8 * PIECE_WORK)
+
+/* Whole tiles of every instruction set: 14, 7, 6 or 4 pixels. */
+#define COLUMNS_PIECE 84
+
+/* Packed weights that are allowed however small the arena's limit is. */
+#define MIN_PACKED_BYTES ((size_t) 32 << 20)
+
 /* bias + scale * (weights * pre_shift), as the epilogue wants it. */
 static FrStatus
 fold_bias(FrPlanner *planner, const FrUnit *unit, const float **bias)
@@ -87,15 +97,26 @@ find_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
 					 .scale = unit->scale,
 					 .pre_scale = unit->pre_scale};
 	FrPackStore *store = &planner->plan->weights;
+	size_t max_bytes = MIN_PACKED_BYTES, raw_bytes = 0;
 
 	for (int v = 0; v < planner->source->value_count; v++)
-		if (planner->source->values[v].constant == (const void *) key.weights)
+	{
+		const FrValue *value = &planner->source->values[v];
+		size_t count;
+
+		if (!value->constant || !fr_shape_count(&value->shape, &count))
+			continue;
+		raw_bytes += count * fr_dtype_size(value->dtype);
+		if (value->constant == (const void *) key.weights)
 			store = planner->weights;
-	if (fr_is_cancelled(planner->cancel))
-		return fr_fail(planner->error, FR_ERR_CANCELLED,
-					   "Planning was cancelled.");
-	return fr_pack_get(store, &key, planner->kernels->nn, planner->allocator,
-					   packed, planner->error);
+	}
+	/* Packing pads channels to whole blocks; few layers share weights. */
+	max_bytes +=
+		planner->max_bytes < SIZE_MAX / 8 ? planner->max_bytes : SIZE_MAX / 8;
+	if (store == planner->weights)
+		max_bytes += 4 * (raw_bytes < SIZE_MAX / 8 ? raw_bytes : SIZE_MAX / 8);
+	return fr_pack_get(store, &key, max_bytes, planner->kernels->nn,
+					   planner->allocator, packed, planner->error);
 }
 
 static bool
@@ -158,7 +179,8 @@ split_conv(FrPlanner *planner, const FrUnit *unit, const FrPacked *packed,
 	step->split = FR_SPLIT_NONE;
 	if (pieces <= 1.0)
 		return;
-	if (packed->group_floats * sizeof(float) > LARGE_WEIGHTS_BYTES)
+	if (packed->group_floats * sizeof(float) > LARGE_WEIGHTS_BYTES &&
+		work / task->out_blocks * group_blocks <= MAX_GROUP_WORK)
 	{
 		double blocks = task->out_blocks / pieces;
 
@@ -170,16 +192,18 @@ split_conv(FrPlanner *planner, const FrUnit *unit, const FrPacked *packed,
 				task->kernel_h, task->kernel_w, task->in_lanes) /
 			(size_t) group_blocks;
 	}
-	else if (task->out_h >= pieces)
+	else if (task->out_h >= pieces ||
+			 task->out_h >= task->out_w / COLUMNS_PIECE)
 	{
 		step->split = FR_SPLIT_ROWS;
-		step->split_size = (int) (task->out_h / pieces);
+		step->split_size =
+			task->out_h >= pieces ? (int) (task->out_h / pieces) : 1;
 	}
 	else
 	{
-		/* Whole tiles of every instruction set: 14, 7, 6 or 4 pixels. */
 		step->split = FR_SPLIT_COLUMNS;
-		step->split_size = ((int) (task->out_w / pieces) / 84 + 1) * 84;
+		step->split_size =
+			((int) (task->out_w / pieces) / COLUMNS_PIECE + 1) * COLUMNS_PIECE;
 	}
 }
 

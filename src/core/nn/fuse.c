@@ -308,7 +308,10 @@ fr_unit_take_followers(FrPlanner *planner, FrUnit *unit, int32_t *last)
 	{
 		int32_t gate, next = fr_find_swish(planner, unit->output, &gate);
 		bool is_taken = false;
+		FrStatus status = fr_plan_poll(planner);
 
+		if (status != FR_OK)
+			return status;
 		if (next >= 0 && unit->activation == FR_ACT_NONE)
 		{
 			unit->activation = planner->graph->nodes[gate].op == FR_OP_SIGMOID
@@ -319,9 +322,8 @@ fr_unit_take_followers(FrPlanner *planner, FrUnit *unit, int32_t *last)
 		}
 		else if ((next = only_user(planner, unit->output)) >= 0)
 		{
-			FrStatus status = fr_unit_take_next(
-				planner, unit, &planner->graph->nodes[next], &is_taken);
-
+			status = fr_unit_take_next(planner, unit,
+									   &planner->graph->nodes[next], &is_taken);
 			if (status != FR_OK)
 				return status;
 		}
@@ -568,6 +570,11 @@ take_before(FrPlanner *planner, FrUnit *unit)
 	int border[4];
 	FrStatus status;
 
+	/* Read through a Flatten that others read, too: it still needs what the
+	 * map makes. */
+	if (value != unit->node->inputs[0] &&
+		!planner->is_claimed[planner->producer[unit->node->inputs[0]]])
+		return FR_OK;
 	if (find_affine_before(planner, value, &input) < 0)
 		return FR_OK;
 	if ((status = need_channels(planner, unit->in_channels, 1.0f,
@@ -579,6 +586,8 @@ take_before(FrPlanner *planner, FrUnit *unit)
 		return status;
 	while (find_affine_before(planner, value, &input) >= 0)
 	{
+		if ((status = fr_plan_poll(planner)) != FR_OK)
+			return status;
 		for (int c = 0; c < unit->in_channels; c++)
 		{
 			unit->pre_shift[c] +=
@@ -631,9 +640,8 @@ fr_plan_fuse(FrPlanner *planner)
 	{
 		if (!planner->is_claimed[i])
 			status = fr_fuse_rest(planner, i);
-		if (status == FR_OK && fr_is_cancelled(planner->cancel))
-			status = fr_fail(planner->error, FR_ERR_CANCELLED,
-							 "Planning was cancelled.");
+		if (status == FR_OK)
+			status = fr_plan_poll(planner);
 	}
 	return status;
 }

@@ -281,10 +281,11 @@ match_activate(FrPlanner *planner, const FrNode *node, FrUnit *unit,
 	FrStatus status;
 
 	*is_found = false;
-	if (node->input_count < 1 || !is_float_variable(planner, node->inputs[0]))
+	if (node->input_count < 1 || node->op == FR_OP_PRELU ||
+		node->op == FR_OP_LEAKY_RELU ||
+		!is_float_variable(planner, node->inputs[0]))
 		return FR_OK;
 	status = fr_activation_form(planner, node, &form, is_found);
-	*is_found = *is_found && !form.slope;
 	unit->kind = FR_UNIT_ACTIVATE;
 	unit->activation = form.activation;
 	unit->low = form.low;

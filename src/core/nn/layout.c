@@ -278,7 +278,9 @@ lay_out_alias(FrPlanner *planner, FrUnit *unit)
 			FR_OK ||
 		(status = new_output(planner, unit->output, 0, &view)) != FR_OK)
 		return status;
-	planner->slots[view].parent = source;
+	/* The root at once: a chain of views stays one step deep. */
+	planner->slots[view].parent =
+		(int32_t) (fr_slot_root(planner, source) - planner->slots);
 	return FR_OK;
 }
 

@@ -166,7 +166,8 @@ adopt_arena(FrNet *net, const FrPlanner *planner)
 
 /* An empty plan for the shapes, with its specialised graph. */
 static FrStatus
-begin_plan(FrNet *net, const FrShape *inputs, FrPlan **plan, FrError *error)
+begin_plan(FrNet *net, const FrShape *inputs, const FrCancel *cancel,
+		   FrPlan **plan, FrError *error)
 {
 	FrPlan *made = fr_alloc_zeroed(&net->allocator, 1, sizeof *made);
 	size_t count = (size_t) net->graph.input_count;
@@ -181,9 +182,9 @@ begin_plan(FrNet *net, const FrShape *inputs, FrPlan **plan, FrError *error)
 	made->input_shapes =
 		fr_arena_copy(&made->memory, inputs, count * sizeof *inputs);
 	status = made->input_shapes
-				 ? fr_graph_specialize(&net->graph, inputs,
-									   net->options.max_plan_bytes,
-									   made->allocator, &made->graph, error)
+				 ? fr_plan_specialize(&net->graph, inputs,
+									  net->options.max_plan_bytes, cancel,
+									  made->allocator, &made->graph, error)
 				 : fr_fail_nomem(error, count * sizeof *inputs);
 	if (status != FR_OK)
 	{
@@ -206,7 +207,7 @@ fr_net_plan(FrNet *net, const FrShape *inputs, const FrCancel *cancel,
 
 	FrPlan *made = NULL;
 
-	if ((status = begin_plan(net, inputs, &made, error)) != FR_OK)
+	if ((status = begin_plan(net, inputs, cancel, &made, error)) != FR_OK)
 		return status;
 
 	FrPlanner planner = {

@@ -40,14 +40,9 @@ typedef struct ConvShape
 } ConvShape;
 
 static FrStatus
-check_types(const FrNode *node, const FrTensor *const *inputs,
-			int64_t out_channels, FrError *error)
+check_bias(const FrNode *node, const FrTensor *const *inputs,
+		   int64_t out_channels, FrError *error)
 {
-	for (int i = 0; i < node->input_count; i++)
-		if (inputs[i] && inputs[i]->dtype != FR_FLOAT32)
-			return fr_node_fail(error, FR_ERR_UNSUPPORTED, node,
-								"Input %d is %s; float32 is supported.", i,
-								fr_dtype_name(inputs[i]->dtype));
 	if (node->input_count > 2 && inputs[2] &&
 		(inputs[2]->shape.rank != 1 ||
 		 inputs[2]->shape.dims[0] != out_channels))
@@ -55,7 +50,7 @@ check_types(const FrNode *node, const FrTensor *const *inputs,
 							"The bias does not have one value for each of "
 							"%lld output channels.",
 							(long long) out_channels);
-	return FR_OK;
+	return fr_check_floats(node, inputs, error);
 }
 
 static FrStatus
@@ -82,12 +77,13 @@ FR_DECLARE_INFER(conv)
 
 	if (status != FR_OK)
 		return status;
-	if (input->dims[1] != weights->dims[1] * window.group ||
+	if (input->dims[1] % window.group != 0 ||
+		input->dims[1] / window.group != weights->dims[1] ||
 		weights->dims[0] % window.group != 0)
 		return fail_channels(node, inputs, error);
 	outputs[0].shape =
 		(FrShape){4, {input->dims[0], weights->dims[0], size[0], size[1]}};
-	return check_types(node, inputs, weights->dims[0], error);
+	return check_bias(node, inputs, weights->dims[0], error);
 }
 
 FR_DECLARE_INFER(conv_transpose)
@@ -101,14 +97,15 @@ FR_DECLARE_INFER(conv_transpose)
 	if (status != FR_OK)
 		return status;
 	if (input->dims[1] != weights->dims[0] ||
-		input->dims[1] % window.group != 0)
+		input->dims[1] % window.group != 0 ||
+		weights->dims[1] > FR_MAX_DIM / window.group)
 		return fail_channels(node, inputs, error);
 
 	int64_t out_channels = weights->dims[1] * window.group;
 
 	outputs[0].shape =
 		(FrShape){4, {input->dims[0], out_channels, size[0], size[1]}};
-	return check_types(node, inputs, out_channels, error);
+	return check_bias(node, inputs, out_channels, error);
 }
 
 static FrStatus
@@ -217,7 +214,8 @@ fill_plane(const ConvShape *shape, AddTap add, const float *input,
 		for (size_t k = 0; k < taps; k++)
 			if (!add(shape, (int) (k / width), (int) (k % width),
 					 weights[i * weight_stride + k], input + i * in_plane,
-					 output, poll))
+					 output, poll) ||
+				fr_poll(poll, 8)) /* a tap may meet no row */
 				return false;
 	return true;
 }

@@ -15,17 +15,6 @@ typedef struct Product
 } Product;
 
 static FrStatus
-check_float(const FrNode *node, const FrTensor *const *inputs, FrError *error)
-{
-	for (int i = 0; i < node->input_count; i++)
-		if (inputs[i] && inputs[i]->dtype != FR_FLOAT32)
-			return fr_node_fail(error, FR_ERR_UNSUPPORTED, node,
-								"Input %d is %s; float32 is supported.", i,
-								fr_dtype_name(inputs[i]->dtype));
-	return FR_OK;
-}
-
-static FrStatus
 fail_fit(const FrNode *node, const FrTensor *const *inputs, FrError *error)
 {
 	char a[96], b[96];
@@ -47,6 +36,8 @@ multiply(const Product *product, const float *a, const float *b,
 
 		for (size_t j = 0; j < product->n; j++)
 			row[j] = 0.0f;
+		if (fr_poll(poll, product->n + 8))
+			return false;
 		for (size_t k = 0; k < product->k && product->b_column == 1; k++)
 		{
 			float scale = a[i * product->a_row + k * product->a_column];
@@ -109,7 +100,7 @@ FR_DECLARE_INFER(gemm)
 		 !fr_shape_equal(&joined, &outputs[0].shape)))
 		return fr_node_fail(error, FR_ERR_MISMATCH, node,
 							"The added matrix does not fit the product.");
-	return check_float(node, inputs, error);
+	return fr_check_floats(node, inputs, error);
 }
 
 FR_DECLARE_RUN(gemm)
@@ -196,7 +187,7 @@ FR_DECLARE_INFER(matmul)
 	if (inputs[1]->shape.rank > 1)
 		batch.dims[batch.rank++] = (int64_t) product.n;
 	outputs[0].shape = batch;
-	return check_float(node, inputs, error);
+	return fr_check_floats(node, inputs, error);
 }
 
 FR_DECLARE_RUN(matmul)

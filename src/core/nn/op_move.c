@@ -168,6 +168,8 @@ clamp_range(int64_t size, int64_t *start, int64_t end, int64_t *step,
 	if (*step < -size - 1)
 		*step = -size - 1;
 	distance = is_forward ? end - *start : *start - end;
+	if (size == 0)
+		distance = 0; /* backwards, start and end are 0 and -1 */
 	*length =
 		distance > 0 ? (distance - 1) / (is_forward ? *step : -*step) + 1 : 0;
 }

@@ -8,17 +8,6 @@
 
 #include "core/nn/op_table.h"
 
-static FrStatus
-check_float(const FrNode *node, const FrTensor *const *inputs, FrError *error)
-{
-	for (int i = 0; i < node->input_count; i++)
-		if (inputs[i] && inputs[i]->dtype != FR_FLOAT32)
-			return fr_node_fail(error, FR_ERR_UNSUPPORTED, node,
-								"Input %d is %s; float32 is supported.", i,
-								fr_dtype_name(inputs[i]->dtype));
-	return FR_OK;
-}
-
 /* Inputs 1.. are vectors with one value per channel (dimension 1). */
 static FrStatus
 check_channels(const FrNode *node, const FrTensor *const *inputs,
@@ -34,7 +23,7 @@ check_channels(const FrNode *node, const FrTensor *const *inputs,
 								"Input %d does not have one value for each "
 								"channel.",
 								i);
-	return check_float(node, inputs, error);
+	return fr_check_floats(node, inputs, error);
 }
 
 FR_DECLARE_INFER(batch_norm)
@@ -153,7 +142,7 @@ FR_DECLARE_INFER(layer_norm)
 								"dimensions.",
 								i);
 	}
-	return check_float(node, inputs, error);
+	return fr_check_floats(node, inputs, error);
 }
 
 /* Element i of a tensor that is broadcast to part. */
@@ -249,7 +238,7 @@ FR_DECLARE_INFER(axis_norm)
 			error, FR_ERR_MISMATCH, node,
 			"Its axis does not exist in shape %s.",
 			fr_shape_text(&inputs[0]->shape, text, sizeof text));
-	return check_float(node, inputs, error);
+	return fr_check_floats(node, inputs, error);
 }
 
 typedef void (*NormalizeLine)(const FrNode *node, const float *input,

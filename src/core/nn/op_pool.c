@@ -5,16 +5,6 @@
 
 #include "core/nn/op_table.h"
 
-static FrStatus
-check_float(const FrNode *node, const FrTensor *input, FrError *error)
-{
-	if (input->dtype == FR_FLOAT32)
-		return FR_OK;
-	return fr_node_fail(error, FR_ERR_UNSUPPORTED, node,
-						"The input is %s; float32 is supported.",
-						fr_dtype_name(input->dtype));
-}
-
 FR_DECLARE_INFER(pool)
 {
 	const FrShape *input = &inputs[0]->shape;
@@ -27,7 +17,7 @@ FR_DECLARE_INFER(pool)
 		return status;
 	outputs[0].shape =
 		(FrShape){4, {input->dims[0], input->dims[1], size[0], size[1]}};
-	return check_float(node, inputs[0], error);
+	return fr_check_floats(node, inputs, error);
 }
 
 /* The rows (or columns) that one window covers: begin, begin + dilation, ...
@@ -142,7 +132,7 @@ FR_DECLARE_INFER(global_pool)
 	outputs[0].shape = *input;
 	for (int i = 2; i < input->rank; i++)
 		outputs[0].shape.dims[i] = 1;
-	return check_float(node, inputs[0], error);
+	return fr_check_floats(node, inputs, error);
 }
 
 /* Sum and maximum of one plane; false when cancelled. */

@@ -91,6 +91,10 @@ FrStatus
 fr_read_ints(const FrNode *node, const FrTensor *tensor, const char *what,
 			 int64_t *out, int capacity, int *count, FrError *error);
 
+/* UNSUPPORTED unless every input that is given is float32. */
+FrStatus fr_check_floats(const FrNode *node, const FrTensor *const *inputs,
+						 FrError *error);
+
 /* A set of axes of a tensor, one bit each, from the constant input tensor
  * (may be NULL: *given is then false and *mask 0). */
 FrStatus fr_read_axes(const FrNode *node, const FrTensor *tensor, int rank,

@@ -172,12 +172,13 @@ pack_conv(const FrPackKey *key, const FrNnKernels *kernels,
 }
 
 static FrStatus
-make_packed(const FrPackKey *key, const FrNnKernels *kernels,
+make_packed(const FrPackKey *key, size_t room_bytes, const FrNnKernels *kernels,
 			const FrAllocator *allocator, FrPacked *packed, FrError *error)
 {
 	packed->key = *key;
 	packed->key.scale = packed->key.pre_scale = NULL;
-	if (!packed_size(key, kernels, &packed->group_floats, &packed->bytes))
+	if (!packed_size(key, kernels, &packed->group_floats, &packed->bytes) ||
+		packed->bytes > room_bytes)
 		return fr_fail(error, FR_ERR_LIMIT,
 					   "The weights of a layer with %d output and %d input "
 					   "channels are too large.",
@@ -196,7 +197,7 @@ make_packed(const FrPackKey *key, const FrNnKernels *kernels,
 }
 
 FrStatus
-fr_pack_get(FrPackStore *store, const FrPackKey *key,
+fr_pack_get(FrPackStore *store, const FrPackKey *key, size_t max_bytes,
 			const FrNnKernels *kernels, const FrAllocator *allocator,
 			const FrPacked **packed, FrError *error)
 {
@@ -212,7 +213,9 @@ fr_pack_get(FrPackStore *store, const FrPackKey *key,
 	made = fr_alloc_zeroed(allocator, 1, sizeof *made);
 	if (!made)
 		return fr_fail_nomem(error, sizeof *made);
-	status = make_packed(key, kernels, allocator, made, error);
+	status = make_packed(
+		key, max_bytes > store->bytes ? max_bytes - store->bytes : 0, kernels,
+		allocator, made, error);
 	if (status != FR_OK)
 	{
 		release_packed(made, allocator);

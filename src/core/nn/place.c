@@ -162,9 +162,11 @@ fr_plan_place(FrPlanner *planner)
 			at--;
 		}
 		placed[at] = order[i];
-		if (fr_is_cancelled(planner->cancel))
-			return fr_fail(planner->error, FR_ERR_CANCELLED,
-						   "Planning was cancelled.");
+
+		FrStatus status = fr_plan_poll(planner);
+
+		if (status != FR_OK)
+			return status;
 	}
 	return FR_OK;
 }

@@ -9,6 +9,25 @@
 
 #include "core/nn/planner.h"
 
+/* What planning may take however small the limit of the arena is. */
+#define MIN_PLANNING ((size_t) 64 << 20)
+
+FrStatus
+fr_plan_poll(const FrPlanner *planner)
+{
+	if (fr_is_cancelled(planner->cancel))
+		return fr_fail(planner->error, FR_ERR_CANCELLED,
+					   "Planning was cancelled.");
+
+	size_t most = planner->max_bytes / 2 + MIN_PLANNING;
+
+	if (planner->scratch.total_bytes > most ||
+		planner->memory->total_bytes > most)
+		return fr_fail(planner->error, FR_ERR_LIMIT,
+					   "Planning the network needs more than %zu bytes.", most);
+	return FR_OK;
+}
+
 /* Use the net's arena, or a new one when that is too small.  It is not
  * cleared: nothing reads what no step of the same run wrote. */
 static FrStatus

@@ -23,7 +23,8 @@ typedef struct FrNetOptions
 {
 	const FrKernels *kernels; /* NULL: the best that this CPU has */
 	size_t max_plan_bytes;	  /* LIMIT when one plan's arena needs more;
-								* 0 = 2 GiB */
+								* making a plan and packing weights have
+								* limits that follow from it; 0 = 2 GiB */
 	size_t max_cached_bytes;  /* plans kept for reuse, and the arena that
 								* fr_net_trim leaves; 0 = 256 MiB */
 	bool is_reference;		  /* run every node by its plain operator, no
@@ -61,7 +62,8 @@ FrStatus fr_net_plan(FrNet *net, const FrShape *inputs, const FrCancel *cancel,
 
 /* Where to write input number index, before each run: plain row-major float32
  * of the shape that was planned.  Valid as long as the plan; contents are
- * undefined at first and after a run of any plan of the net. */
+ * undefined at first, after a run, and after the inputs of another plan of
+ * the net were written. */
 float *fr_plan_input(FrPlan *plan, int index);
 
 /* Run; cancel is polled between operators and between row chunks of long
@@ -69,7 +71,8 @@ float *fr_plan_input(FrPlan *plan, int index);
 FrStatus fr_plan_run(FrPlan *plan, const FrCancel *cancel, FrError *error);
 
 /* Output number index after a run, in graph order: plain row-major float32;
- * valid until the next run of any plan of the net. */
+ * valid until the next run of the plan, and until the inputs of another plan
+ * of the net are written. */
 const float *
 fr_plan_output(const FrPlan *plan, int index, const FrShape **shape);
 

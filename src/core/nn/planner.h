@@ -48,8 +48,10 @@ typedef struct FrPackStore
 	size_t bytes;
 } FrPackStore;
 
-/* The packed weights for *key, made now unless the store has them. */
-FrStatus fr_pack_get(FrPackStore *store, const FrPackKey *key,
+/* The packed weights for *key, made now unless the store has them.  LIMIT
+ * when the store would hold more than max_bytes: a few bytes of weights, used
+ * many times with other factors, must not take all memory. */
+FrStatus fr_pack_get(FrPackStore *store, const FrPackKey *key, size_t max_bytes,
 					 const FrNnKernels *kernels, const FrAllocator *allocator,
 					 const FrPacked **packed, FrError *error);
 
@@ -308,6 +310,17 @@ int32_t fr_affine_input(FrPlanner *planner, const FrNode *node);
  * false otherwise; the status tells of lack of memory only. */
 FrStatus fr_activation_form(FrPlanner *planner, const FrNode *node,
 							FrActivationForm *form, bool *is_found);
+
+/* Fail when planning is cancelled, or itself takes more memory than a plan
+ * may: the stages ask after each node or unit, whose arrays are as long as a
+ * tensor has channels. */
+FrStatus fr_plan_poll(const FrPlanner *planner);
+
+/* fr_graph_specialize with a cancel hook, which may be NULL. */
+FrStatus fr_plan_specialize(const FrGraph *source, const FrShape *inputs,
+							size_t max_tensor_bytes, const FrCancel *cancel,
+							const FrAllocator *allocator, FrGraph *graph,
+							FrError *error);
 
 /* ---- stages --------------------------------------------------------------- */
 

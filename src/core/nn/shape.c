@@ -91,6 +91,18 @@ fr_read_ints(const FrNode *node, const FrTensor *tensor, const char *what,
 }
 
 FrStatus
+fr_check_floats(const FrNode *node, const FrTensor *const *inputs,
+				FrError *error)
+{
+	for (int i = 0; i < node->input_count; i++)
+		if (inputs[i] && inputs[i]->dtype != FR_FLOAT32)
+			return fr_node_fail(error, FR_ERR_UNSUPPORTED, node,
+								"Input %d is %s; float32 is supported.", i,
+								fr_dtype_name(inputs[i]->dtype));
+	return FR_OK;
+}
+
+FrStatus
 fr_read_axes(const FrNode *node, const FrTensor *tensor, int rank,
 			 unsigned *mask, bool *is_given, FrError *error)
 {

@@ -15,6 +15,7 @@
 
 #include "core/base/size.h"
 #include "core/nn/op_table.h"
+#include "core/nn/planner.h"
 
 /* Polls of about a millisecond each that constant folding may take. */
 #define MAX_FOLD_POLLS 512
@@ -28,6 +29,7 @@ typedef struct Specializer
 	size_t max_tensor_bytes;
 	size_t folded_bytes; /* by now */
 	int fold_polls;		 /* by now */
+	const FrCancel *cancel;
 	/* Per value of the source: */
 	FrTensor *tensors; /* dtype NONE until known; data: constant */
 	int32_t *aliases;  /* the value that it equals, or itself */
@@ -40,7 +42,7 @@ is_fold_budget_spent(void *context)
 {
 	Specializer *spec = context;
 
-	return ++spec->fold_polls > MAX_FOLD_POLLS;
+	return ++spec->fold_polls > MAX_FOLD_POLLS || fr_is_cancelled(spec->cancel);
 }
 
 /* ---- before the walk ---------------------------------------------------- */
@@ -249,7 +251,7 @@ fold_node(Specializer *spec, const FrNode *node, const FrTensor *const *inputs,
 
 	FrStatus status = fr_op_run(node, inputs, outputs, &budget, spec->error);
 
-	if (status == FR_ERR_CANCELLED)
+	if (status == FR_ERR_CANCELLED && spec->fold_polls > MAX_FOLD_POLLS)
 		return fr_node_fail(spec->error, FR_ERR_LIMIT, node,
 							"Calculating the model's constants takes too "
 							"long.");
@@ -446,9 +448,19 @@ fr_graph_specialize(const FrGraph *source, const FrShape *inputs,
 					size_t max_tensor_bytes, const FrAllocator *allocator,
 					FrGraph *graph, FrError *error)
 {
+	return fr_plan_specialize(source, inputs, max_tensor_bytes, NULL, allocator,
+							  graph, error);
+}
+
+FrStatus
+fr_plan_specialize(const FrGraph *source, const FrShape *inputs,
+				   size_t max_tensor_bytes, const FrCancel *cancel,
+				   const FrAllocator *allocator, FrGraph *graph, FrError *error)
+{
 	Specializer spec = {.source = source,
 						.graph = graph,
 						.error = error,
+						.cancel = cancel,
 						.max_tensor_bytes = max_tensor_bytes};
 
 	*graph = (FrGraph){0};

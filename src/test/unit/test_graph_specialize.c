@@ -208,6 +208,74 @@ test_input_shapes_are_checked(void)
 	unload(&loaded);
 }
 
+/* Tensors without elements have dimensions all the same. */
+static void
+test_empty_tensors(void)
+{
+	static const int64_t huge[] = {(int64_t) 1 << 40, 0}, none[] = {0, 0};
+	OnnxModel model;
+
+	onnx_begin(&model, 13);
+	onnx_input(&model, "x", 4, dims_dynamic);
+	onnx_weight_i64(&model, "shape", 2, (int64_t[]){0, 5});
+	onnx_node(&model, "ConstantOfShape", "fill", "shape", "e");
+	onnx_weight_i64(&model, "start", 1, (int64_t[]){-1});
+	onnx_weight_i64(&model, "end", 1, (int64_t[]){-100});
+	onnx_weight_i64(&model, "axis", 1, (int64_t[]){0});
+	onnx_node(&model, "Slice", "back", "e start end axis start", "y");
+	onnx_output(&model, "y", 0, NULL);
+
+	Loaded loaded = load(&model, (FrShape){4, {1, 3, 2, 2}});
+
+	is_status(loaded.status, FR_OK, &loaded.error, "an empty Slice backwards");
+	ok(loaded.status == FR_OK &&
+		   fr_shape_equal(
+			   &loaded.special.values[loaded.special.outputs[0]].shape,
+			   &(FrShape){2, {0, 5}}),
+	   "takes nothing from nothing");
+	unload(&loaded);
+
+	onnx_begin(&model, 13);
+	onnx_input(&model, "x", 4, dims_dynamic);
+	onnx_weight_i64(&model, "huge", 2, huge);
+	onnx_weight_i64(&model, "none", 2, none);
+	onnx_node(&model, "ConstantOfShape", "fill_a", "huge", "a");
+	onnx_node(&model, "ConstantOfShape", "fill_b", "none", "b");
+	onnx_node(&model, "MatMul", "product", "a b", "y");
+	onnx_output(&model, "y", 0, NULL);
+	loaded = load(&model, (FrShape){4, {1, 3, 2, 2}});
+	is_status(loaded.status, FR_OK, &loaded.error,
+			  "2^40 rows without columns take no time");
+	unload(&loaded);
+}
+
+/* group * channels does not fit 64 bits. */
+static void
+test_absurd_groups(void)
+{
+	static const char *const ops[] = {"Conv", "ConvTranspose"};
+	OnnxModel model;
+
+	for (int i = 0; i < 2; i++)
+	{
+		onnx_begin(&model, 13);
+		onnx_input(&model, "x", 4, dims_dynamic);
+		onnx_weight_i64(&model, "shape", 4,
+						(int64_t[]){0, (int64_t) 1 << 40, 1, 1});
+		onnx_node(&model, "ConstantOfShape", "fill", "shape", "w");
+		onnx_weight_i64(&model, "in", 4, (int64_t[]){1, 0, 1, 1});
+		onnx_node(&model, "ConstantOfShape", "empty", "in", "e");
+		onnx_node(&model, ops[i], "node", "e w", "y");
+		onnx_attr_int(&model, "group", INT32_MAX);
+		onnx_output(&model, "y", 0, NULL);
+
+		Loaded loaded = load(&model, (FrShape){4, {1, 3, 2, 2}});
+
+		is_status(loaded.status, FR_ERR_MISMATCH, &loaded.error, "%s", ops[i]);
+		unload(&loaded);
+	}
+}
+
 static bool
 cancel_at_third_poll(void *context)
 {
@@ -264,6 +332,8 @@ main(void)
 	test_outputs_that_no_node_makes();
 	test_attributes_are_normalised();
 	test_input_shapes_are_checked();
+	test_empty_tensors();
+	test_absurd_groups();
 	test_long_operators_can_be_cancelled();
 	return tap_done();
 }

@@ -217,6 +217,56 @@ test_warp_of_known_transforms(void)
 	fr_image_destroy(&source);
 }
 
+/* Channel c of the bilinear sample at (x, y), straight from image.h. */
+static double
+reference_sample(const FrImage *source, double x, double y, int c)
+{
+	const int left = (int) floor(x), top = (int) floor(y);
+	double sum = 0;
+
+	for (int i = top; i <= top + 1; i++)
+		for (int j = left; j <= left + 1; j++)
+			if (i >= 0 && j >= 0 && i < source->height && j < source->width)
+				sum += (1 - fabs(x - j)) * (1 - fabs(y - i)) *
+					   fr_image_row(source, i)[3 * j + c];
+	return sum;
+}
+
+/* Turned and scaled, with all four edges of the picture inside the crop. */
+static void
+test_warp_of_any_transform(void)
+{
+	static const FrSimilarity transforms[] = {
+		{1.7, 0.6, 11.3, 5.2},
+		{-0.8, 1.1, 31.9, 24.6},
+		{2.5, 0, 4.25, 4.75},
+		{0.4, -0.3, 20, 20},
+	};
+	FrImage source = make_picture(9, 7), image;
+	FrError error;
+	double worst = 0;
+
+	for (size_t i = 0; i < sizeof transforms / sizeof *transforms; i++)
+	{
+		const FrSimilarity *t = &transforms[i];
+		const double norm = t->a * t->a + t->b * t->b;
+
+		fr_image_warp(&source, t, 40, 40, &fr_allocator_malloc, &image, &error);
+		for (int k = 0; k < 40 * 40 * 3; k++)
+		{
+			const double du = k / 3 % 40 - t->tx, dv = k / 120 - t->ty;
+			const double x = (t->a * du + t->b * dv) / norm;
+			const double y = (t->a * dv - t->b * du) / norm;
+
+			worst = fmax(worst, fabs(reference_sample(&source, x, y, k % 3) -
+									 image.pixels[k]));
+		}
+		fr_image_destroy(&image);
+	}
+	ok(worst < 0.5 + 1e-6, "any transform, edges included: %.7f off", worst);
+	fr_image_destroy(&source);
+}
+
 static bool
 load_image(const char *name, FrImage *image)
 {
@@ -505,6 +555,7 @@ main(void)
 	test_resize_keeps_a_constant();
 	test_resize_failures();
 	test_warp_of_known_transforms();
+	test_warp_of_any_transform();
 	test_golden_crops();
 	test_crop();
 	test_draw_is_clipped();

@@ -428,6 +428,36 @@ test_affine_kept(void)
 			   "four readers with four borders");
 }
 
+/* Two layers read one Flatten, which still needs what the affine map makes. */
+static void
+test_affine_before_shared_flatten(void)
+{
+	OnnxModel model;
+
+	begin_map_model(&model, 5);
+	add_conv(&model, "x", "c", conv3);
+	onnx_node(&model, "Relu", "r", "c", "r");
+	add_batch_norm(&model, "r", "n", 20);
+	onnx_node(&model, "Flatten", "f", "n", "f");
+	add_gemm(&model, "f", "y", 20 * 4 * 4, 7);
+	add_gemm(&model, "f", "z", 20 * 4 * 4, 33);
+	onnx_output(&model, "y", 0, NULL);
+	onnx_output(&model, "z", 0, NULL);
+	check_plan(&model, &CHECK_SHAPE(2, 5, 4, 4), -1,
+			   "two layers behind one Flatten");
+
+	begin_map_model(&model, 5);
+	add_conv(&model, "x", "c", conv3);
+	onnx_node(&model, "Relu", "r", "c", "r");
+	add_batch_norm(&model, "r", "n", 20);
+	onnx_node(&model, "Flatten", "f", "n", "f");
+	add_gemm(&model, "f", "y", 20 * 4 * 4, 7);
+	onnx_output(&model, "y", 0, NULL);
+	onnx_output(&model, "f", 0, NULL);
+	check_plan(&model, &CHECK_SHAPE(2, 5, 4, 4), -1,
+			   "a Flatten that is an output");
+}
+
 /* An affine map after the activation goes into the next convolution. */
 static void
 test_affine_between(void)
@@ -518,6 +548,7 @@ main(void)
 	test_residual_order();
 	test_affine_before_conv();
 	test_affine_kept();
+	test_affine_before_shared_flatten();
 	test_affine_between();
 	test_eltwise();
 	test_squeeze_excite();

@@ -201,6 +201,25 @@ random_concat(Builder *builder)
 	onnx_attr_int(&builder->model, "axis", 1);
 }
 
+/* Up to two fully connected layers behind one Flatten, all outputs. */
+static void
+random_heads(Builder *builder)
+{
+	static const char *const names[] = {"head0", "head1"};
+	const Map *in = any_map(builder);
+	int count = choose(3);
+
+	if (count > 0)
+		onnx_node(&builder->model, "Flatten", "flat", in->name, "flat");
+	for (int i = 0; i < count; i++)
+	{
+		add_gemm(&builder->model, "flat", names[i],
+				 (int64_t) in->channels * in->height * in->width,
+				 1 + choose(40));
+		onnx_output(&builder->model, names[i], 0, NULL);
+	}
+}
+
 static void
 test_network(uint32_t seed)
 {
@@ -230,6 +249,7 @@ test_network(uint32_t seed)
 	for (int i = 1; i < builder.count; i++)
 		if (i + 1 == builder.count || choose(6) == 0)
 			onnx_output(&builder.model, builder.maps[i].name, 0, NULL);
+	random_heads(&builder);
 	snprintf(what, sizeof what, "random network %u", seed);
 	check_plan(&builder.model,
 			   &CHECK_SHAPE(batch, input.channels, input.height, input.width),

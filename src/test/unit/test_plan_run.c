@@ -232,6 +232,79 @@ test_limits(void)
 	free(file.data);
 }
 
+/* One constant of many bytes, made by a few, packed with forty different
+ * factors. */
+static void
+test_packed_limit(void)
+{
+	OnnxModel model;
+	FrNetOptions options = {.max_plan_bytes = 8 << 20};
+	TestMemory memory = {0};
+	FrAllocator allocator = test_allocator(&memory);
+	FrError error = {0};
+	FrStatus status;
+	FrPlan *plan = NULL;
+	char in[16] = "x", middle[16], out[16];
+
+	begin_map_model(&model, 1024);
+	onnx_weight_i64(&model, "s", 4, (int64_t[]){1024, 1024, 1, 1});
+	onnx_node(&model, "ConstantOfShape", "fill", "s", "w");
+	for (int i = 0; i < 40; i++)
+	{
+		snprintf(middle, sizeof middle, "m%d", i);
+		snprintf(out, sizeof out, "o%d", i);
+		onnx_node(&model, "Conv", middle, layer_join(in, "w"), middle);
+		add_constant(&model, "Mul", middle, out, CHECK_DIMS(1));
+		memcpy(in, out, sizeof in);
+	}
+	onnx_output(&model, in, 0, NULL);
+
+	OnnxBuffer file = onnx_finish(&model);
+	FrNet *net = check_net(&file, &options, &allocator, &status, &error);
+
+	status = fr_net_plan(net, &CHECK_SHAPE(1, 1024, 1, 1), NULL, &plan, &error);
+	is_status(status, FR_ERR_LIMIT, &error, "packed weights have a limit");
+	ok(strstr(error.message, "weights"), "%s", error.message);
+	fr_net_destroy(net);
+	is_int(memory.live, 0, "nothing leaks");
+	free(file.data);
+}
+
+/* Planning itself stays within bounds: slopes of 4 MB each, by few bytes. */
+static void
+test_planning_limit(void)
+{
+	OnnxModel model;
+	FrNetOptions options = {.max_plan_bytes = 160 << 20};
+	FrError error = {0};
+	FrStatus status;
+	FrPlan *plan = NULL;
+	char in[16] = "c", out[16];
+
+	onnx_begin(&model, 13);
+	onnx_input(&model, "x", CHECK_DIMS(1, 1, 1, 1));
+	onnx_weight_i64(&model, "s", 4, (int64_t[]){1 << 20, 1, 1, 1});
+	onnx_node(&model, "ConstantOfShape", "fill", "s", "w");
+	onnx_node(&model, "Conv", "conv", "x w", "c");
+	for (int i = 0; i < 60; i++)
+	{
+		snprintf(out, sizeof out, "o%d", i);
+		onnx_node(&model, "LeakyRelu", out, in, out);
+		memcpy(in, out, sizeof in);
+	}
+	onnx_output(&model, in, 0, NULL);
+
+	OnnxBuffer file = onnx_finish(&model);
+	FrNet *net =
+		check_net(&file, &options, &fr_allocator_malloc, &status, &error);
+
+	status = fr_net_plan(net, &CHECK_SHAPE(1, 1, 1, 1), NULL, &plan, &error);
+	is_status(status, FR_ERR_LIMIT, &error, "planning has a limit");
+	ok(strstr(error.message, "Planning"), "%s", error.message);
+	fr_net_destroy(net);
+	free(file.data);
+}
+
 typedef struct Countdown
 {
 	int left;
@@ -415,6 +488,8 @@ main(void)
 	test_failure_keeps_net();
 	test_plan_cache();
 	test_limits();
+	test_packed_limit();
+	test_planning_limit();
 	test_cancel();
 	test_polls();
 	test_split_results();
