@@ -76,7 +76,7 @@ CORE_WARN    = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes $(WERROR)
 TEST_WARN    = -Wall -Wextra $(WERROR)
 SAN_CFLAGS   = -std=gnu11 -g -O1 -Isrc -fsanitize=address,undefined -fno-sanitize-recover=all
 PLAIN_CFLAGS = -std=gnu11 -g -O2 -Isrc
-FUZZ_CFLAGS  = -std=gnu11 -g -O1 -Isrc -fsanitize=address,undefined
+FUZZ_CFLAGS  = -std=gnu11 -g -O1 -Isrc -fsanitize=address,undefined -fno-sanitize-recover=all
 TEST_LIBS    = $(LIBS_IMAGE) -lm -lpthread -ldl
 SAN_OBJ      = $(LIB_SRC:src/%.c=build/san/%.o)
 PLAIN_OBJ    = $(LIB_SRC:src/%.c=build/plain/%.o)

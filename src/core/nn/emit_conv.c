@@ -116,7 +116,8 @@ find_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
 	if (store == planner->weights)
 		max_bytes += 4 * (raw_bytes < SIZE_MAX / 8 ? raw_bytes : SIZE_MAX / 8);
 	return fr_pack_get(store, &key, max_bytes, planner->kernels->nn,
-					   planner->allocator, packed, planner->error);
+					   planner->cancel, planner->allocator, packed,
+					   planner->error);
 }
 
 static bool

@@ -90,31 +90,30 @@ pack_depthwise(const FrPackKey *key, float *data)
 	}
 }
 
-/* Raw weights as [out, in, kh, kw] with pre_scale applied, when that differs
- * from what the file has. */
+/* The weights of count output channels from first on, as [count, in, kh, kw]
+ * with pre_scale applied, when that differs from what the file has. */
 static void
-rearrange(const FrPackKey *key, float *target)
+rearrange(const FrPackKey *key, ptrdiff_t first, ptrdiff_t count, float *target)
 {
 	ptrdiff_t group_in = key->in_channels / key->group;
 	ptrdiff_t group_out = key->out_channels / key->group;
 	ptrdiff_t taps = (ptrdiff_t) key->kernel_h * key->kernel_w;
+	const float *pre_scale =
+		key->pre_scale ? key->pre_scale + first / group_out * group_in : NULL;
 
-	for (ptrdiff_t o = 0; o < key->out_channels; o++)
-		for (ptrdiff_t i = 0; i < group_in; i++)
+	for (ptrdiff_t i = 0; i < group_in * taps; i++)
+	{
+		float factor = pre_scale ? pre_scale[i / taps] : 1.0f;
+
+		for (ptrdiff_t o = 0; o < count; o++)
 		{
-			ptrdiff_t in_channel = o / group_out * group_in + i;
-			float factor = key->pre_scale ? key->pre_scale[in_channel] : 1.0f;
+			ptrdiff_t raw = key->is_transposed
+								? i * key->out_channels + first + o
+								: (first + o) * group_in * taps + i;
 
-			for (ptrdiff_t t = 0; t < taps; t++)
-			{
-				ptrdiff_t index = (o * group_in + i) * taps + t;
-				ptrdiff_t raw = key->is_transposed
-									? (i * taps + t) * key->out_channels + o
-									: index;
-
-				target[index] = key->weights[raw] * factor;
-			}
+			target[o * group_in * taps + i] = key->weights[raw] * factor;
 		}
+	}
 }
 
 /* Floats of the packed weights, and of one group's; false on overflow. */
@@ -137,43 +136,60 @@ packed_size(const FrPackKey *key, const FrNnKernels *kernels,
 						bytes);
 }
 
+/* Pack as many output channels at a time as share a stream of weights: the
+ * cancel hook is asked between them, and a copy is no larger. */
 static FrStatus
 pack_conv(const FrPackKey *key, const FrNnKernels *kernels,
-		  const FrAllocator *allocator, FrPacked *packed, FrError *error)
+		  const FrCancel *cancel, const FrAllocator *allocator,
+		  FrPacked *packed, FrError *error)
 {
 	int group_in = key->in_channels / key->group;
 	int group_out = key->out_channels / key->group;
-	ptrdiff_t raw_floats =
-		(ptrdiff_t) group_out * group_in * key->kernel_h * key->kernel_w;
-	const float *weights = key->weights;
+	int most = kernels->conv_group_blocks * FR_BLOCK;
+	ptrdiff_t depth = (ptrdiff_t) group_in * key->kernel_h * key->kernel_w;
 	float *copy = NULL;
 
 	if (key->is_transposed || key->pre_scale)
 	{
-		size_t bytes;
+		size_t bytes = (size_t) depth * (size_t) most * sizeof(float);
 
-		if (!fr_size_mul3((size_t) raw_floats, (size_t) key->group,
-						  sizeof(float), &bytes))
-			bytes = SIZE_MAX;
 		copy = fr_alloc(allocator, bytes);
 		if (!copy)
 			return fr_fail_nomem(error, bytes);
-		rearrange(key, copy);
-		weights = copy;
 	}
 	for (int g = 0; g < key->group; g++)
-		kernels->conv_pack(weights + g * raw_floats,
-						   key->scale ? key->scale + g * group_out : NULL,
-						   group_out, group_in, key->kernel_h, key->kernel_w,
-						   key->lanes,
-						   packed->data + (size_t) g * packed->group_floats);
+	{
+		float *target = packed->data + (size_t) g * packed->group_floats;
+
+		for (int out = 0; out < group_out; out += most)
+		{
+			int count = group_out - out < most ? group_out - out : most;
+			ptrdiff_t first = (ptrdiff_t) g * group_out + out;
+
+			if (fr_is_cancelled(cancel))
+			{
+				fr_release(allocator, copy);
+				return fr_fail(error, FR_ERR_CANCELLED,
+							   "Planning was cancelled.");
+			}
+			if (copy)
+				rearrange(key, first, count, copy);
+			kernels->conv_pack(copy ? copy : key->weights + first * depth,
+							   key->scale ? key->scale + first : NULL, count,
+							   group_in, key->kernel_h, key->kernel_w,
+							   key->lanes, target);
+			target += kernels->conv_packed_floats(
+				count, group_in, key->kernel_h, key->kernel_w, key->lanes);
+		}
+	}
 	fr_release(allocator, copy);
 	return FR_OK;
 }
 
 static FrStatus
 make_packed(const FrPackKey *key, size_t room_bytes, const FrNnKernels *kernels,
-			const FrAllocator *allocator, FrPacked *packed, FrError *error)
+			const FrCancel *cancel, const FrAllocator *allocator,
+			FrPacked *packed, FrError *error)
 {
 	packed->key = *key;
 	packed->key.scale = packed->key.pre_scale = NULL;
@@ -190,7 +206,7 @@ make_packed(const FrPackKey *key, size_t room_bytes, const FrNnKernels *kernels,
 		!(packed->data = fr_alloc_aligned(allocator, packed->bytes)))
 		return fr_fail_nomem(error, packed->bytes);
 	if (!key->is_depthwise)
-		return pack_conv(key, kernels, allocator, packed, error);
+		return pack_conv(key, kernels, cancel, allocator, packed, error);
 	memset(packed->data, 0, packed->bytes);
 	pack_depthwise(key, packed->data);
 	return FR_OK;
@@ -198,8 +214,9 @@ make_packed(const FrPackKey *key, size_t room_bytes, const FrNnKernels *kernels,
 
 FrStatus
 fr_pack_get(FrPackStore *store, const FrPackKey *key, size_t max_bytes,
-			const FrNnKernels *kernels, const FrAllocator *allocator,
-			const FrPacked **packed, FrError *error)
+			const FrNnKernels *kernels, const FrCancel *cancel,
+			const FrAllocator *allocator, const FrPacked **packed,
+			FrError *error)
 {
 	FrPacked *made;
 	FrStatus status;
@@ -215,7 +232,7 @@ fr_pack_get(FrPackStore *store, const FrPackKey *key, size_t max_bytes,
 		return fr_fail_nomem(error, sizeof *made);
 	status = make_packed(
 		key, max_bytes > store->bytes ? max_bytes - store->bytes : 0, kernels,
-		allocator, made, error);
+		cancel, allocator, made, error);
 	if (status != FR_OK)
 	{
 		release_packed(made, allocator);

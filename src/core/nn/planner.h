@@ -52,8 +52,9 @@ typedef struct FrPackStore
  * when the store would hold more than max_bytes: a few bytes of weights, used
  * many times with other factors, must not take all memory. */
 FrStatus fr_pack_get(FrPackStore *store, const FrPackKey *key, size_t max_bytes,
-					 const FrNnKernels *kernels, const FrAllocator *allocator,
-					 const FrPacked **packed, FrError *error);
+					 const FrNnKernels *kernels, const FrCancel *cancel,
+					 const FrAllocator *allocator, const FrPacked **packed,
+					 FrError *error);
 
 void fr_pack_store_fini(FrPackStore *store, const FrAllocator *allocator);
 

@@ -179,11 +179,8 @@ test_plan_cache(void)
 
 	net = check_net(&file, &options, &allocator, &status, &error);
 	for (int i = 0; i < 20; i++)
-	{
-		fr_net_plan(net, &CHECK_SHAPE(1, 3, 8 + i % 5, 8), NULL, &again,
-					&error);
-		status = fr_plan_run(again, NULL, &error);
-	}
+		status =
+			plan_and_run(net, &CHECK_SHAPE(1, 3, 8 + i % 5, 8), &again, &error);
 	is_status(status, FR_OK, &error, "plans come and go");
 	ok(fr_net_bytes(net) < packed + size * 6 + file.size_bytes,
 	   "the cache stays within its budget");
@@ -349,6 +346,7 @@ test_cancel(void)
 	for (; status == FR_ERR_CANCELLED && tries < 1000; tries++)
 	{
 		countdown = (Countdown){.left = tries};
+		check_fill_input(fr_plan_input(plan, 0), &shape, 3);
 		status = fr_plan_run(plan, &cancel, &error);
 		wrong += status != FR_OK && status != FR_ERR_CANCELLED;
 	}
@@ -356,6 +354,42 @@ test_cancel(void)
 	ok(tries > fr_plan_step_count(plan), "every step polls");
 	is_int(wrong, 0, "cancelled runs say so");
 	fr_net_destroy(net);
+	free(file.data);
+}
+
+/* Cancelled at every poll in turn, packing of weights included. */
+static void
+test_cancelled_planning(void)
+{
+	OnnxModel model;
+	TestMemory memory = {0};
+	FrAllocator allocator = test_allocator(&memory);
+	FrError error = {0};
+	FrStatus status = FR_ERR_CANCELLED;
+	FrShape shape = CHECK_SHAPE(1, 5, 4, 4);
+	int wrong = 0, tries = 0;
+
+	begin_map_model(&model, 5);
+	onnx_node(&model, "Flatten", "f", "x", "f");
+	add_gemm(&model, "f", "y", 5 * 4 * 4, 320);
+	onnx_output(&model, "y", 0, NULL);
+
+	OnnxBuffer file = onnx_finish(&model);
+
+	for (; status == FR_ERR_CANCELLED && tries < 1000; tries++)
+	{
+		Countdown countdown = {.left = tries};
+		FrCancel cancel = {count_down, &countdown};
+		FrPlan *plan;
+		FrNet *net = check_net(&file, NULL, &allocator, &status, &error);
+
+		status = fr_net_plan(net, &shape, &cancel, &plan, &error);
+		fr_net_destroy(net);
+		wrong += memory.live != 0;
+	}
+	is_status(status, FR_OK, &error, "planning ends");
+	ok(tries > 10, "after %d polls", tries);
+	is_int(wrong, 0, "and never leaks");
 	free(file.data);
 }
 
@@ -491,6 +525,7 @@ main(void)
 	test_packed_limit();
 	test_planning_limit();
 	test_cancel();
+	test_cancelled_planning();
 	test_polls();
 	test_split_results();
 	test_description();
