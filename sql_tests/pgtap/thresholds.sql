@@ -6,7 +6,7 @@
 \pset pager off
 \set ON_ERROR_STOP true
 BEGIN;
-SELECT plan(28);
+SELECT plan(29);
 CREATE TEMP TABLE input (name text, base64 text);
 \copy input FROM PROGRAM 'cd sql_tests/data && for f in models/*.onnx patches/*.png; do printf "%s\t%s\n" $f $(base64 -w0 $f); done'
 CREATE TEMP TABLE file AS SELECT substring(name FROM '[^/]*$') AS name, decode(base64, 'base64') AS data FROM input;
@@ -73,6 +73,8 @@ SELECT lives_ok($$WITH pairs AS (
 	FROM t CROSS JOIN pairs CROSS JOIN (SELECT embedding FROM face LIMIT 1) m WHERE t.threshold IS NOT NULL GROUP BY face_model(embedding), t.fmr, t.threshold
 	ON CONFLICT (model, fmr) DO UPDATE SET threshold = excluded.threshold, fnmr = excluded.fnmr,
 		n_genuine = excluded.n_genuine, n_impostor = excluded.n_impostor, source = excluded.source, calibrated_at = now()$$, 'a site calibrates its own faces');
+SELECT throws_like($$SELECT face_threshold('people', 0.5)$$, 'no threshold for model %', 'which must not contradict what was there');
+DELETE FROM facerec_thresholds WHERE source IS NULL;
 SELECT is(face_threshold('people', 0.5), threshold, 'and the next call uses it') FROM facerec_thresholds WHERE model = :'people' AND fmr = 0.5;
 SELECT isnt(round(face_threshold('people', 1e-3)::numeric, 9), 0.08625, 'also where a row changed');
 SELECT * FROM finish();
