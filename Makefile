@@ -133,7 +133,8 @@ build/tools/%: src/test/tools/%.c
 -include $(UNIT_BIN:=.d) $(NATIVE_BIN:=.d) $(BENCH_BIN:=.d) $(COMPARE_BIN:=.d)
 
 .PHONY: check-unit check-native check-valgrind check-fuzz check-pgtap \
-        check-recovery check-layers check-format format bench tools \
+        check-recovery check-layers check-format format bench bench-models \
+        tools \
         unit-programs test
 
 # Sanitizers; the inner loop of development, needs no server.
@@ -178,6 +179,8 @@ check-format: ; clang-format --dry-run -Werror $(C_FILES)
 
 bench: $(BENCH_BIN) $(COMPARE_BIN)
 	for b in $(BENCH_BIN); do $$b || exit 1; done
+# Networks with random weights for the benchmarks; needs python3-onnx.
+bench-models: ; python3 src/test/bench/make_models.py $${FACEREC_BENCH_MODELS:-build/models}
 tools: $(TOOL_BIN)
 unit-programs: $(UNIT_BIN) $(NATIVE_BIN)
 test: check-layers check-unit installcheck check-pgtap

@@ -1,8 +1,10 @@
 /*
  * model_cases.h: the networks that benchmarks run, loading and timing them.
  *
- * Models come from the folder in FACEREC_TESTDATA (default ../shared).
- * Header only; depends on the core.
+ * Pretrained models come from the folder in FACEREC_TESTDATA (default
+ * ../shared), those with random weights from the one in FACEREC_BENCH_MODELS
+ * (default build/models, where "make bench-models" writes them); a model that
+ * is not there is skipped.  Header only; depends on the core.
  */
 #ifndef FR_TEST_MODEL_CASES_H
 #define FR_TEST_MODEL_CASES_H
@@ -12,27 +14,39 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/image/image.h"
 #include "core/nn/plan.h"
 #include "core/onnx/import.h"
 
 typedef struct ModelCase
 {
-	const char *file; /* below models/ */
+	const char *file;
 	FrShape shape;
+	bool is_random; /* by make_models.py */
+	bool is_raw;	/* the input's range is 0..255, not -1..1 */
 } ModelCase;
 
 static const ModelCase model_cases[] = {
-	{"mobilefacenet-128.onnx", {4, {1, 3, 112, 112}}},
-	{"mobilefacenet-128.onnx", {4, {8, 3, 112, 112}}},
-	{"face-reidentification-retail-0095.onnx", {4, {1, 3, 128, 128}}},
-	{"yunet_n_320_320.onnx", {4, {1, 3, 320, 320}}},
-	{"yunet_n_640_640.onnx", {4, {1, 3, 640, 640}}},
-	{"mtcnn-pnet.onnx", {4, {1, 3, 480, 640}}},
-	{"mtcnn-rnet.onnx", {4, {16, 3, 24, 24}}},
-	{"mtcnn-onet.onnx", {4, {16, 3, 48, 48}}},
-	{"minifasnet-v2-80x80.onnx", {4, {1, 3, 80, 80}}},
-	{"minifasnet-v1se-80x80.onnx", {4, {1, 3, 80, 80}}},
-	{"landmarks-regression-retail-0009.onnx", {4, {1, 3, 48, 48}}},
+	{"mobilefacenet-128.onnx", {4, {1, 3, 112, 112}}, false, false},
+	{"mobilefacenet-128.onnx", {4, {8, 3, 112, 112}}, false, false},
+	{"face-reidentification-retail-0095.onnx",
+	 {4, {1, 3, 128, 128}},
+	 false,
+	 true},
+	{"yunet_n_320_320.onnx", {4, {1, 3, 320, 320}}, false, true},
+	{"yunet_n_640_640.onnx", {4, {1, 3, 640, 640}}, false, true},
+	{"mtcnn-pnet.onnx", {4, {1, 3, 480, 640}}, false, false},
+	{"mtcnn-rnet.onnx", {4, {16, 3, 24, 24}}, false, false},
+	{"mtcnn-onet.onnx", {4, {16, 3, 48, 48}}, false, false},
+	{"minifasnet-v2-80x80.onnx", {4, {1, 3, 80, 80}}, false, true},
+	{"minifasnet-v1se-80x80.onnx", {4, {1, 3, 80, 80}}, false, true},
+	{"landmarks-regression-retail-0009.onnx", {4, {1, 3, 48, 48}}, false, true},
+	{"mobilefacenet.onnx", {4, {1, 3, 112, 112}}, true, false},
+	{"ir50.onnx", {4, {1, 3, 112, 112}}, true, false},
+	{"ir50.onnx", {4, {8, 3, 112, 112}}, true, false},
+	{"ir100.onnx", {4, {1, 3, 112, 112}}, true, false},
+	{"facenet.onnx", {4, {1, 3, 160, 160}}, true, false},
+	{"sphereface20.onnx", {4, {1, 3, 112, 96}}, true, false},
 };
 #define MODEL_CASE_COUNT (sizeof model_cases / sizeof *model_cases)
 
@@ -65,10 +79,15 @@ static const char *
 model_path(const ModelCase *model)
 {
 	static char path[4096];
-	const char *folder = getenv("FACEREC_TESTDATA");
+	const char *folder =
+		getenv(model->is_random ? "FACEREC_BENCH_MODELS" : "FACEREC_TESTDATA");
 
-	snprintf(path, sizeof path, "%s/models/%s",
-			 folder && *folder ? folder : "../shared", model->file);
+	if (model->is_random)
+		snprintf(path, sizeof path, "%s/%s",
+				 folder && *folder ? folder : "build/models", model->file);
+	else
+		snprintf(path, sizeof path, "%s/models/%s",
+				 folder && *folder ? folder : "../shared", model->file);
 	return path;
 }
 
@@ -111,15 +130,72 @@ open_plan(const ModelCase *model, const FrKernels *kernels, const void *bytes,
 	return plan;
 }
 
-/* Noise in 0..1; runs destroy their input, so this is done before each. */
+/* A photo with two faces, enlarged or reduced to the shape; if there is none,
+ * a bright disc on a gradient. */
 static void
-fill_noise(float *input, const FrShape *shape)
+make_picture(int width, int height, FrImage *picture)
 {
-	size_t count = 0;
+	const char *folder = getenv("FACEREC_TESTDATA");
+	FrDecodeOptions options = {0};
+	FrImage photo = {0};
+	char path[4096];
+	size_t size = 0;
 
-	fr_shape_count(shape, &count);
-	for (size_t i = 0; i < count; i++)
-		input[i] = (float) ((uint32_t) (i * 2654435761u) >> 8) / 16777216.0f;
+	snprintf(path, sizeof path, "%s/photos/obama-and-biden.jpg",
+			 folder && *folder ? folder : "../shared");
+
+	void *bytes = load_file(path, &size);
+	bool is_made =
+		bytes &&
+		fr_image_decode(bytes, size, &options, &fr_allocator_malloc, &photo,
+						NULL) == FR_OK &&
+		fr_image_resize(&photo, width, height, NULL, &fr_allocator_malloc,
+						picture, NULL) == FR_OK;
+
+	free(bytes);
+	fr_image_destroy(&photo);
+	if (is_made)
+		return;
+	if (fr_image_create(width, height, &fr_allocator_malloc, picture, NULL) !=
+		FR_OK)
+		exit(1);
+	for (int y = 0; y < height; y++)
+		for (int x = 0; x < width; x++)
+		{
+			int dx = 2 * x - width, dy = 2 * y - height;
+			int value = 4 * (dx * dx + dy * dy) < height * height ? 190 : 60;
+
+			for (size_t c = 0; c < 3; c++)
+				picture->pixels[((size_t) y * (size_t) width + (size_t) x) * 3 +
+								c] =
+					(uint8_t) (value + 40 * y / height + 7 * (int) c);
+		}
+}
+
+/* The model's input, all images of the batch alike. */
+static float *
+make_input(const ModelCase *model)
+{
+	int height = (int) model->shape.dims[2], width = (int) model->shape.dims[3];
+	size_t plane = (size_t) height * (size_t) width, count = 0;
+	FrImage picture;
+
+	fr_shape_count(&model->shape, &count);
+	make_picture(width, height, &picture);
+
+	float *input = malloc(count * sizeof *input);
+
+	for (size_t i = 0; input && i < count; i++)
+	{
+		size_t channel = i / plane % 3, pixel = i % plane;
+		int y = (int) (pixel / (size_t) width);
+		float value =
+			fr_image_row(&picture, y)[3 * (pixel % (size_t) width) + channel];
+
+		input[i] = model->is_raw ? value : (value - 127.5f) / 128.0f;
+	}
+	fr_image_destroy(&picture);
+	return input;
 }
 
 #endif

@@ -5,8 +5,9 @@
  * [seconds per model]]]
  * One thread each, thread CPU time, median over alternating runs, so that a
  * busy machine slows both alike.  Prints the ratio (above 1: this engine is
- * faster) and the largest difference of any output, relative to the output's
- * largest value.  Says "skipped" when ORT_LIB does not name the library.
+ * faster), the largest difference of any output, relative to the output's
+ * largest value, and 1 - cosine of all outputs taken as one vector.
+ * Says "skipped" when ORT_LIB does not name the library.
  */
 #include <math.h>
 
@@ -30,6 +31,23 @@ relative_difference(const float *a, const float *b, size_t count)
 	return largest / scale;
 }
 
+/* Products of two runtimes' outputs, over all outputs. */
+typedef struct Products
+{
+	double ab, aa, bb;
+} Products;
+
+static void
+add_products(const float *a, const float *b, size_t count, Products *sums)
+{
+	for (size_t i = 0; i < count; i++)
+	{
+		sums->ab += (double) a[i] * (double) b[i];
+		sums->aa += (double) a[i] * (double) a[i];
+		sums->bb += (double) b[i] * (double) b[i];
+	}
+}
+
 /* The output of the graph with ONNX Runtime's name for it. */
 static int
 find_output(const FrNet *net, const char *name)
@@ -42,10 +60,17 @@ find_output(const FrNet *net, const char *name)
 	return -1;
 }
 
-static double
+typedef struct Difference
+{
+	double relative, angular;
+} Difference;
+
+static Difference
 compare_outputs(const FrNet *net, const FrPlan *plan, const OrtModel *model)
 {
-	double worst = 0.0;
+	const Difference none = {HUGE_VAL, HUGE_VAL};
+	Difference worst = {0.0, 0.0};
+	Products sums = {0.0, 0.0, 0.0};
 
 	for (size_t i = 0; i < model->output_count; i++)
 	{
@@ -54,15 +79,18 @@ compare_outputs(const FrNet *net, const FrPlan *plan, const OrtModel *model)
 		size_t count = 0, ort_count = 0;
 
 		if (index < 0)
-			return HUGE_VAL;
+			return none;
 
 		const float *got = fr_plan_output(plan, index, &shape);
 		const float *want = ort_output(model, i, &ort_count);
 
 		if (!fr_shape_count(shape, &count) || count != ort_count)
-			return HUGE_VAL;
-		worst = fmax(worst, relative_difference(got, want, count));
+			return none;
+		worst.relative =
+			fmax(worst.relative, relative_difference(got, want, count));
+		add_products(got, want, count, &sums);
 	}
+	worst.angular = 1.0 - sums.ab / sqrt(sums.aa * sums.bb);
 	return worst;
 }
 
@@ -84,11 +112,9 @@ compare_case(const ModelCase *model, const FrKernels *kernels,
 	}
 
 	FrPlan *plan = open_plan(model, kernels, bytes, size, &net);
-	float *input;
+	float *input = make_input(model);
 
 	fr_shape_count(&model->shape, &floats);
-	input = malloc(floats * sizeof *input);
-	fill_noise(input, &model->shape);
 	ort_load(library, model_path(model), &other);
 
 	void *tensor = ort_tensor(library, input, model->shape.dims, 4);
@@ -106,13 +132,14 @@ compare_case(const ModelCase *model, const FrKernels *kernels,
 		ort_times[runs++] = thread_seconds() - start;
 	}
 
-	double difference = compare_outputs(net, plan, &other);
+	Difference difference = compare_outputs(net, plan, &other);
 	double own = median(own_times, runs), ort = median(ort_times, runs);
 
 	printf("%-40s %-18s %s %8.3f ms  onnxruntime %8.3f ms  ratio %5.2f  "
-		   "difference %.1e\n",
+		   "difference %.1e  1-cosine %.1e\n",
 		   model->file, fr_shape_text(&model->shape, shape, sizeof shape),
-		   kernels->isa, 1e3 * own, 1e3 * ort, ort / own, difference);
+		   kernels->isa, 1e3 * own, 1e3 * ort, ort / own, difference.relative,
+		   difference.angular);
 	fflush(stdout);
 	ORT_RELEASE(library, ORT_RELEASE_VALUE, tensor);
 	ort_unload(&other);
