@@ -5,6 +5,11 @@
  * few photos of the test data folder (FACEREC_TESTDATA, default ../shared),
  * one of them also as a 12-megapixel file.  Best of several runs, one thread;
  * the networks' plans exist already, as in a backend's second call.
+ *
+ * bench_pipeline -serve [detection_size] is the half of pipeline_compare.py
+ * that runs this library: for each file name on standard input it prints the
+ * stages' thread CPU times in ms and the number of faces, then one line per
+ * face with its embedding.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -47,7 +52,7 @@ now_ms(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
 	return (double) now.tv_sec * 1e3 + (double) now.tv_nsec / 1e6;
 }
 
@@ -110,15 +115,14 @@ load_model(const char *name, const char *preset, Model *model)
 	return true;
 }
 
-/* One photo, once. */
+/* One photo, once; room for MAX_FACES embeddings. */
 static Times
 run_once(const void *bytes, size_t size_bytes, const Model *detector,
-		 const Model *embedder)
+		 const Model *embedder, float *embeddings)
 {
 	FrPhotoOptions options = {.max_pixels = 100000000,
 							  .detection_size =
 								  detector->descriptor.detection_size};
-	float *embeddings = malloc(sizeof(float) * MAX_FACES * 512);
 	FrPhoto *photo;
 	FrFaces faces;
 	FrError error;
@@ -147,7 +151,6 @@ run_once(const void *bytes, size_t size_bytes, const Model *detector,
 
 	fr_faces_destroy(&faces);
 	fr_photo_close(photo);
-	free(embeddings);
 	return times;
 }
 
@@ -165,12 +168,15 @@ bench_photo(const char *name, const void *bytes, size_t size_bytes,
 	FrImageInfo info;
 	FrError error;
 	Times best = {0};
+	float *embeddings =
+		malloc(sizeof(float) * MAX_FACES * (size_t) embedder->dims);
 
 	check(fr_image_read_info(bytes, size_bytes, &info, &error), &error);
 	/* Run 0 makes the plans. */
 	for (int run = 0; run <= RUNS; run++)
 	{
-		Times times = run_once(bytes, size_bytes, detector, embedder);
+		Times times =
+			run_once(bytes, size_bytes, detector, embedder, embeddings);
 
 		if (run == 0)
 			continue;
@@ -187,6 +193,36 @@ bench_photo(const char *name, const void *bytes, size_t size_bytes,
 		   "%7.2f  total %7.2f ms\n",
 		   slash ? slash + 1 : name, info.width, info.height, best.faces,
 		   best.open, best.detect, best.embed, best.total);
+	free(embeddings);
+}
+
+static void
+serve(const Model *detector, const Model *embedder)
+{
+	int dims = embedder->dims;
+	float *embeddings = malloc(sizeof(float) * MAX_FACES * (size_t) dims);
+	char path[4096];
+
+	while (embeddings && fgets(path, sizeof path, stdin))
+	{
+		size_t size_bytes = 0;
+
+		path[strcspn(path, "\n")] = '\0';
+
+		void *bytes = read_whole(path, &size_bytes);
+		Times times = {0};
+
+		if (bytes)
+			times = run_once(bytes, size_bytes, detector, embedder, embeddings);
+		printf("%.4f %.4f %.4f %.4f %d\n", times.open, times.detect,
+			   times.embed, times.total, times.faces);
+		for (int i = 0; i < times.faces * dims; i++)
+			printf("%.7g%c", (double) embeddings[i],
+				   i % dims == dims - 1 ? '\n' : ' ');
+		fflush(stdout);
+		free(bytes);
+	}
+	free(embeddings);
 }
 
 /* A photo enlarged to 4000 pixels and saved as JPEG. */
@@ -285,8 +321,15 @@ main(int argc, char **argv)
 	const char *last = NULL;
 	void *bytes;
 	size_t size_bytes;
+	bool is_serving = argc > 1 && strcmp(argv[1], "-serve") == 0;
 
-	bench_parts();
+	if (is_serving)
+	{
+		argv++;
+		argc--;
+	}
+	else
+		bench_parts();
 	if (!load_model("models/yunet_n_dynamic.onnx", "yunet", &detector) ||
 		!load_model("models/mobilefacenet-128.onnx", "mobilefacenet",
 					&embedder))
@@ -296,14 +339,17 @@ main(int argc, char **argv)
 	}
 	if (argc > 1)
 		detector.descriptor.detection_size = atoi(argv[1]);
+	if (is_serving)
+		serve(&detector, &embedder);
 	for (int i = 2; i < argc; i++)
 	{
 		if ((bytes = read_whole(argv[i], &size_bytes)))
 			bench_photo(argv[i], bytes, size_bytes, &detector, &embedder);
 		free(bytes);
 	}
-	for (size_t i = 0;
-		 argc <= 2 && i < sizeof default_photos / sizeof *default_photos; i++)
+	for (size_t i = 0; argc <= 2 && !is_serving &&
+					   i < sizeof default_photos / sizeof *default_photos;
+		 i++)
 	{
 		last = default_photos[i];
 		if ((bytes = read_whole(data_path(last), &size_bytes)))
