@@ -116,16 +116,16 @@ build/libfuzz.a: $(FUZZ_OBJ)
 
 build/unit/%: src/test/unit/%.c build/libsan.a
 	@mkdir -p $(@D)
-	$(CC) $(SAN_CFLAGS) $(TEST_WARN) -MMD -MP $^ $(TEST_LIBS) -o $@
+	$(CC) $(SAN_CFLAGS) $(TEST_WARN) -MMD -MP $(filter %.c %.a,$^) $(TEST_LIBS) -o $@
 build/native/%: src/test/unit/%.c build/libplain.a
 	@mkdir -p $(@D)
-	$(CC) $(PLAIN_CFLAGS) $(TEST_WARN) -MMD -MP $^ $(TEST_LIBS) -o $@
+	$(CC) $(PLAIN_CFLAGS) $(TEST_WARN) -MMD -MP $(filter %.c %.a,$^) $(TEST_LIBS) -o $@
 build/fuzz/%: src/test/fuzz/%.c build/libfuzz.a
 	@mkdir -p $(@D)
-	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer $^ $(TEST_LIBS) -o $@
+	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer $(filter %.c %.a,$^) $(TEST_LIBS) -o $@
 build/bench/%: src/test/bench/%.c build/libplain.a
 	@mkdir -p $(@D)
-	$(CC) $(PLAIN_CFLAGS) $(TEST_WARN) -MMD -MP $^ $(TEST_LIBS) -o $@
+	$(CC) $(PLAIN_CFLAGS) $(TEST_WARN) -MMD -MP $(filter %.c %.a,$^) $(TEST_LIBS) -o $@
 build/tools/%: src/test/tools/%.c
 	@mkdir -p $(@D)
 	$(CC) $(PLAIN_CFLAGS) $(TEST_WARN) $< $(TEST_LIBS) -o $@

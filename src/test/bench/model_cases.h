@@ -59,7 +59,7 @@ thread_seconds(void)
 	return (double) now.tv_sec + 1e-9 * (double) now.tv_nsec;
 }
 
-static int
+static inline int
 compare_doubles(const void *left, const void *right)
 {
 	double a = *(const double *) left, b = *(const double *) right;
@@ -68,7 +68,7 @@ compare_doubles(const void *left, const void *right)
 }
 
 /* Sorts the values. */
-static double
+static inline double
 median(double *values, size_t count)
 {
 	qsort(values, count, sizeof *values, compare_doubles);
@@ -109,7 +109,7 @@ load_file(const char *path, size_t *size_bytes)
 }
 
 /* The net and its plan for the case; ends the program when there is none. */
-static FrPlan *
+static inline FrPlan *
 open_plan(const ModelCase *model, const FrKernels *kernels, const void *bytes,
 		  size_t size_bytes, FrNet **net)
 {
@@ -136,7 +136,7 @@ static void
 make_picture(int width, int height, FrImage *picture)
 {
 	const char *folder = getenv("FACEREC_TESTDATA");
-	FrDecodeOptions options = {0};
+	FrDecodeOptions options = {.max_pixels = 100000000, .reduction = 1};
 	FrImage photo = {0};
 	char path[4096];
 	size_t size = 0;
