@@ -321,7 +321,8 @@ run_tiles(const FrConvTask *task, const TileCut *cut, int first, int last,
 	const int block = group * GROUP_BLOCKS;
 	TileOffsets offsets;
 	Tile tile = {.task = task,
-				 .weights = task->weights + group * group_floats,
+				 .weights =
+					 (const float *) task->weights + group * group_floats,
 				 .group_floats = group_floats,
 				 .block = block,
 				 .input_offsets = offsets.input,
@@ -413,17 +414,17 @@ conv(const FrConvTask *task)
 
 /* ---- packing ------------------------------------------------------------ */
 
+/* Channels that only pad the last input block are not packed. */
 static size_t
-conv_packed_floats(int out_channels, int in_channels, int kernel_h,
-				   int kernel_w, int in_lanes)
+conv_packed_bytes(const FrConvFilter *filter)
 {
-	const int out_blocks = (out_channels + FR_BLOCK - 1) / FR_BLOCK;
+	const int out_blocks = (filter->out_channels + FR_BLOCK - 1) / FR_BLOCK;
 
-	(void) in_lanes; /* channels that only pad are not packed */
-	if (out_channels <= 0 || in_channels <= 0)
+	if (filter->out_channels <= 0 || filter->in_channels <= 0)
 		return 0;
-	return (size_t) taps(in_channels, kernel_h, kernel_w) *
-		   (size_t) out_blocks * FR_BLOCK;
+	return (size_t) taps(filter->in_channels, filter->kernel_h,
+						 filter->kernel_w) *
+		   (size_t) out_blocks * FR_BLOCK * sizeof(float);
 }
 
 /* The weights of one lane for channels out_channel.. + width - 1. */
@@ -442,13 +443,17 @@ pack_lane(const float *weights, const float *scale, int out_channel,
 }
 
 static void
-conv_pack(const float *weights, const float *scale, int out_channels,
-		  int in_channels, int kernel_h, int kernel_w, int in_lanes,
-		  float *packed)
+conv_pack(const FrConvFilter *filter, const float *weights, const float *scale,
+		  void *packed)
 {
-	const ptrdiff_t positions = (ptrdiff_t) kernel_h * kernel_w;
-	const ptrdiff_t depth = taps(in_channels, kernel_h, kernel_w);
+	const int out_channels = filter->out_channels;
+	const int in_channels = filter->in_channels;
+	const int in_lanes = filter->in_lanes;
+	const ptrdiff_t positions = (ptrdiff_t) filter->kernel_h * filter->kernel_w;
+	const ptrdiff_t depth =
+		taps(in_channels, filter->kernel_h, filter->kernel_w);
 	const int padded = (out_channels + FR_BLOCK - 1) / FR_BLOCK * FR_BLOCK;
+	float *target = packed;
 
 	for (int out = 0; out < padded; out += GROUP_CHANNELS)
 	{
@@ -465,8 +470,8 @@ conv_pack(const float *weights, const float *scale, int out_channels,
 				for (int c = in; c < end; ++c)
 				{
 					pack_lane(weights + c * positions + position, scale, out,
-							  out_channels, width, depth, packed);
-					packed += width;
+							  out_channels, width, depth, target);
+					target += width;
 				}
 			}
 		}

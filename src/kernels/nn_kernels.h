@@ -48,6 +48,23 @@ typedef struct FrEpilogue
 	int is_residual_after; /* residual is added after the activation */
 } FrEpilogue;
 
+/* How packed convolution weights are stored; sums are float32 in any case. */
+typedef enum FrWeightFormat
+{
+	FR_WEIGHTS_F32 = 0,
+	FR_WEIGHTS_F16, /* binary16, rounded to nearest even: half the memory */
+	FR_WEIGHTS_COUNT
+} FrWeightFormat;
+
+/* What determines the size and order of packed convolution weights. */
+typedef struct FrConvFilter
+{
+	int out_channels, in_channels;
+	int kernel_h, kernel_w;
+	int in_lanes; /* as in FrConvTask */
+	FrWeightFormat format;
+} FrConvFilter;
+
 /*
  * Convolution (cross-correlation, as ONNX Conv) of one image, group 1.
  *
@@ -84,7 +101,8 @@ typedef struct FrConvTask
 	const float *residual; /* same strides as below, or NULL */
 	ptrdiff_t res_block, res_row, res_pixel;
 
-	const float *weights; /* by conv_pack of the same table, 64-byte aligned */
+	const void *weights; /* by conv_pack of the same table, 64-byte aligned */
+	FrWeightFormat weight_format; /* as given to conv_pack */
 	FrEpilogue epilogue;
 } FrConvTask;
 
@@ -152,15 +170,15 @@ typedef struct FrNnKernels
 	/* Output blocks that one packed group of weights spans (NB). */
 	int conv_group_blocks;
 
-	/* Floats that conv_pack writes. */
-	size_t (*conv_packed_floats)(int out_channels, int in_channels,
-								 int kernel_h, int kernel_w, int in_lanes);
+	/* Bytes that conv_pack writes. Output channels may be packed in parts,
+	 * one behind the other, of a multiple of conv_group_blocks blocks each;
+	 * the result is the same as that of packing them at once. */
+	size_t (*conv_packed_bytes)(const FrConvFilter *filter);
 
 	/* Pack ONNX weights [oc, ic, kh, kw] (row-major), multiplied per output
 	 * channel by scale (NULL = 1), for conv; padding channels become 0. */
-	void (*conv_pack)(const float *weights, const float *scale,
-					  int out_channels, int in_channels, int kernel_h,
-					  int kernel_w, int in_lanes, float *packed);
+	void (*conv_pack)(const FrConvFilter *filter, const float *weights,
+					  const float *scale, void *packed);
 
 	/* Convolve; output must not overlap input (residual may be output). */
 	void (*conv)(const FrConvTask *task);

@@ -20,7 +20,7 @@
 
 const FrNnKernels NN_KERNELS = {
 	.conv_group_blocks = GROUP_BLOCKS,
-	.conv_packed_floats = conv_packed_floats,
+	.conv_packed_bytes = conv_packed_bytes,
 	.conv_pack = conv_pack,
 	.conv = conv,
 	.depthwise = depthwise,

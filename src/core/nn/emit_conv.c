@@ -167,8 +167,7 @@ flatten_images(FrStep *step)
 
 /* Choose the axis along which a large convolution is cut. */
 static void
-split_conv(FrPlanner *planner, const FrUnit *unit, const FrPacked *packed,
-		   FrStep *step)
+split_conv(FrPlanner *planner, const FrPacked *packed, FrStep *step)
 {
 	const FrConvTask *task = &step->u.conv;
 	const FrNnKernels *kernels = planner->kernels->nn;
@@ -180,18 +179,18 @@ split_conv(FrPlanner *planner, const FrUnit *unit, const FrPacked *packed,
 	step->split = FR_SPLIT_NONE;
 	if (pieces <= 1.0)
 		return;
-	if (packed->group_floats * sizeof(float) > LARGE_WEIGHTS_BYTES &&
+	if (packed->group_bytes > LARGE_WEIGHTS_BYTES &&
 		work / task->out_blocks * group_blocks <= MAX_GROUP_WORK)
 	{
 		double blocks = task->out_blocks / pieces;
+		FrConvFilter filter = {group_blocks * FR_BLOCK, task->in_channels,
+							   task->kernel_h,			task->kernel_w,
+							   task->in_lanes,			task->weight_format};
 
 		step->split = FR_SPLIT_BLOCKS;
 		step->split_size = ((int) blocks / group_blocks + 1) * group_blocks;
 		step->split_weights =
-			kernels->conv_packed_floats(
-				group_blocks * FR_BLOCK, unit->in_channels / unit->window.group,
-				task->kernel_h, task->kernel_w, task->in_lanes) /
-			(size_t) group_blocks;
+			kernels->conv_packed_bytes(&filter) / (size_t) group_blocks;
 	}
 	else if (task->out_h >= pieces ||
 			 task->out_h >= task->out_w / COLUMNS_PIECE)
@@ -283,7 +282,7 @@ fr_emit_conv(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 		return status;
 	fill_geometry(planner, unit, step);
 	task->weights = packed->data;
-	step->weights_group = packed->group_floats;
+	step->weights_group = packed->group_bytes;
 	step->description.weight_bytes = packed->bytes;
 	step->description.flops = 2.0 * (double) step->images * unit->out_channels *
 							  task->out_h * task->out_w *
@@ -291,7 +290,7 @@ fr_emit_conv(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 							  task->kernel_h * task->kernel_w;
 	if (!flatten_images(step))
 		flatten_pixels(planner, unit, step);
-	split_conv(planner, unit, packed, step);
+	split_conv(planner, packed, step);
 	return fr_describe(planner, step, "conv %dx%d s%d%s %dc%s%s %s",
 					   task->kernel_h, task->kernel_w, window->stride[0],
 					   window->group > 1 ? " grouped" : "", task->in_lanes,

@@ -116,24 +116,35 @@ rearrange(const FrPackKey *key, ptrdiff_t first, ptrdiff_t count, float *target)
 	}
 }
 
-/* Floats of the packed weights, and of one group's; false on overflow. */
+/* One group of a convolution, its output channels from none to count. */
+static FrConvFilter
+conv_filter(const FrPackKey *key, int count)
+{
+	return (FrConvFilter){.out_channels = count,
+						  .in_channels = key->in_channels / key->group,
+						  .kernel_h = key->kernel_h,
+						  .kernel_w = key->kernel_w,
+						  .in_lanes = key->lanes};
+}
+
+/* Bytes of the packed weights, and of one group's; false on overflow. */
 static bool
 packed_size(const FrPackKey *key, const FrNnKernels *kernels,
-			size_t *group_floats, size_t *bytes)
+			size_t *group_bytes, size_t *bytes)
 {
 	int blocks = (key->out_channels + FR_BLOCK - 1) / FR_BLOCK;
 
 	if (key->is_depthwise)
 	{
-		*group_floats = 0;
+		*group_bytes = 0;
 		return fr_size_mul3((size_t) blocks * FR_BLOCK, (size_t) key->kernel_h,
 							(size_t) key->kernel_w * sizeof(float), bytes);
 	}
-	*group_floats = kernels->conv_packed_floats(
-		key->out_channels / key->group, key->in_channels / key->group,
-		key->kernel_h, key->kernel_w, key->lanes);
-	return fr_size_mul3(*group_floats, (size_t) key->group, sizeof(float),
-						bytes);
+
+	FrConvFilter filter = conv_filter(key, key->out_channels / key->group);
+
+	*group_bytes = kernels->conv_packed_bytes(&filter);
+	return fr_size_mul(*group_bytes, (size_t) key->group, bytes);
 }
 
 /* Pack as many output channels at a time as share a stream of weights: the
@@ -159,12 +170,13 @@ pack_conv(const FrPackKey *key, const FrNnKernels *kernels,
 	}
 	for (int g = 0; g < key->group; g++)
 	{
-		float *target = packed->data + (size_t) g * packed->group_floats;
+		char *target = (char *) packed->data + (size_t) g * packed->group_bytes;
 
 		for (int out = 0; out < group_out; out += most)
 		{
 			int count = group_out - out < most ? group_out - out : most;
 			ptrdiff_t first = (ptrdiff_t) g * group_out + out;
+			FrConvFilter filter = conv_filter(key, count);
 
 			if (fr_is_cancelled(cancel))
 			{
@@ -174,12 +186,10 @@ pack_conv(const FrPackKey *key, const FrNnKernels *kernels,
 			}
 			if (copy)
 				rearrange(key, first, count, copy);
-			kernels->conv_pack(copy ? copy : key->weights + first * depth,
-							   key->scale ? key->scale + first : NULL, count,
-							   group_in, key->kernel_h, key->kernel_w,
-							   key->lanes, target);
-			target += kernels->conv_packed_floats(
-				count, group_in, key->kernel_h, key->kernel_w, key->lanes);
+			kernels->conv_pack(&filter,
+							   copy ? copy : key->weights + first * depth,
+							   key->scale ? key->scale + first : NULL, target);
+			target += kernels->conv_packed_bytes(&filter);
 		}
 	}
 	fr_release(allocator, copy);
@@ -193,7 +203,7 @@ make_packed(const FrPackKey *key, size_t room_bytes, const FrNnKernels *kernels,
 {
 	packed->key = *key;
 	packed->key.scale = packed->key.pre_scale = NULL;
-	if (!packed_size(key, kernels, &packed->group_floats, &packed->bytes) ||
+	if (!packed_size(key, kernels, &packed->group_bytes, &packed->bytes) ||
 		packed->bytes > room_bytes)
 		return fr_fail(error, FR_ERR_LIMIT,
 					   "The weights of a layer with %d output and %d input "

@@ -36,9 +36,9 @@ typedef struct FrPacked FrPacked;
 struct FrPacked
 {
 	FrPacked *next;
-	FrPackKey key;		 /* scale and pre_scale are own copies */
-	float *data;		 /* 64-byte aligned */
-	size_t group_floats; /* from one group's weights to the next's */
+	FrPackKey key;		/* scale and pre_scale are own copies */
+	void *data;			/* 64-byte aligned */
+	size_t group_bytes; /* from one group's weights to the next's */
 	size_t bytes;
 };
 
@@ -183,7 +183,7 @@ typedef struct FrStep
 	ptrdiff_t vector_image;
 	FrSplit split;
 	int split_size;		  /* rows, columns or blocks per piece */
-	size_t split_weights; /* floats of weights per output block */
+	size_t split_weights; /* bytes of weights per output block */
 	int groups;
 	ptrdiff_t in_group, operand_group, out_group; /* floats between groups */
 	size_t weights_group;

@@ -93,7 +93,8 @@ run_conv(const FrStep *step, int64_t image, Piece piece,
 		task.input += (ptrdiff_t) image * step->in_image + g * step->in_group;
 		task.output +=
 			(ptrdiff_t) image * step->out_image + g * step->out_group;
-		task.weights += (size_t) g * step->weights_group;
+		task.weights =
+			(const char *) task.weights + (size_t) g * step->weights_group;
 		offset_epilogue(&task.epilogue,
 						(ptrdiff_t) g * step->blocks_group * FR_BLOCK);
 		if (step->split == FR_SPLIT_ROWS)
@@ -112,7 +113,8 @@ run_conv(const FrStep *step, int64_t image, Piece piece,
 		}
 		else if (step->split == FR_SPLIT_BLOCKS)
 		{
-			task.weights += (size_t) piece.first * step->split_weights;
+			task.weights = (const char *) task.weights +
+						   (size_t) piece.first * step->split_weights;
 			task.output += piece.first * task.out_block;
 			residual += piece.first * task.res_block;
 			task.out_blocks = piece.count;

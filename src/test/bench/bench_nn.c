@@ -302,6 +302,13 @@ job_new(const Layer *layer, const FrNnKernels *nn, Job *job)
 	const ptrdiff_t in_row = (ptrdiff_t) in * layer->lanes;
 	const ptrdiff_t out_row = (ptrdiff_t) out * FR_BLOCK;
 	const size_t taps = (size_t) (layer->in_channels * kernel * kernel);
+	const FrConvFilter filter = {
+		.out_channels = layer->out_channels,
+		.in_channels = layer->in_channels,
+		.kernel_h = kernel,
+		.kernel_w = kernel,
+		.in_lanes = layer->lanes,
+	};
 
 	*job = (Job){.kind = layer->kind};
 	job->input = some_floats((size_t) (in_blocks * in_h * in_row));
@@ -309,10 +316,8 @@ job_new(const Layer *layer, const FrNnKernels *nn, Job *job)
 	job->residual = some_floats((size_t) (out_blocks * out_h * out_row));
 	job->slope = some_floats((size_t) (out_blocks * FR_BLOCK));
 	job->weights = some_floats(taps * (size_t) layer->out_channels);
-	job->packed = zeroed_floats(nn->conv_packed_floats(
-		layer->out_channels, layer->in_channels, kernel, kernel, layer->lanes));
-	nn->conv_pack(job->weights, NULL, layer->out_channels, layer->in_channels,
-				  kernel, kernel, layer->lanes, job->packed);
+	job->packed = zeroed_floats(nn->conv_packed_bytes(&filter) / sizeof(float));
+	nn->conv_pack(&filter, job->weights, NULL, job->packed);
 	job->conv = (FrConvTask){
 		.input = job->input,
 		.in_block = in_h * in_row,

@@ -92,18 +92,24 @@ conv_data_new(ConvData *data, const ConvCase *c)
 		c->activation >= 0 ? c->activation : random_int(0, FR_ACT_COUNT - 1);
 	const size_t weight_count =
 		(size_t) (c->out_channels * c->in_channels * c->kernel_h * c->kernel_w);
+	const FrConvFilter filter = {
+		.out_channels = c->out_channels,
+		.in_channels = c->in_channels,
+		.kernel_h = c->kernel_h,
+		.kernel_w = c->kernel_w,
+		.in_lanes = c->lanes,
+	};
 
 	conv_data_geometry(data, c);
 	data->out_channels = c->out_channels;
 	data->weights = floats_random(weight_count);
 	data->scale = floats_random((size_t) c->out_channels);
-	data->packed.count = kernels->nn->conv_packed_floats(
-		c->out_channels, c->in_channels, c->kernel_h, c->kernel_w, c->lanes);
+	data->packed.count =
+		kernels->nn->conv_packed_bytes(&filter) / sizeof(float);
 	data->packed.memory =
 		aligned_alloc(64, (data->packed.count + 16) * sizeof(float));
 	data->packed.at = data->packed.memory + 16;
-	kernels->nn->conv_pack(data->weights.at, data->scale.at, c->out_channels,
-						   c->in_channels, c->kernel_h, c->kernel_w, c->lanes,
+	kernels->nn->conv_pack(&filter, data->weights.at, data->scale.at,
 						   data->packed.at);
 	t->epilogue = random_epilogue(&data->bias, &data->slope,
 								  t->out_blocks * FR_BLOCK, activation);
@@ -377,8 +383,9 @@ test_conv_empty(void)
 	kernels->nn->conv(&task);
 	task.out_blocks = task.out_h = 1;
 	kernels->nn->conv(&task);
-	is_int(kernels->nn->conv_packed_floats(0, 5, 1, 1, 16), 0,
-		   "%s: nothing to pack", kernels->isa);
+	is_int((long) kernels->nn->conv_packed_bytes(
+			   &(FrConvFilter){0, 5, 1, 1, 16, FR_WEIGHTS_F32}),
+		   0, "%s: nothing to pack", kernels->isa);
 	ok(true, "%s: empty convolutions", kernels->isa);
 }
 
