@@ -17,6 +17,8 @@
 typedef struct FrKernels
 {
 	const char *isa; /* "avx512", "avx2", "generic" */
+	/* Of this table: isa, or isa and what it makes use of, "avx512-pairs". */
+	const char *name;
 	const FrNnKernels *nn;
 	const FrVectorKernels *vector;
 } FrKernels;
@@ -25,12 +27,15 @@ extern const FrKernels fr_kernels_generic;
 #if defined(__x86_64__)
 extern const FrKernels fr_kernels_avx2;
 extern const FrKernels fr_kernels_avx512;
+extern const FrKernels fr_kernels_avx512_pairs;
 #endif
 
 /* The best table that this CPU can run. */
 const FrKernels *fr_kernels_best(void);
 
-/* The table named isa ("auto" = the best), or NULL when the name is unknown
+/* The table of an instruction set that is best on this CPU ("auto" = the
+ * best of all); or the table of that name, whether it is the best or not
+ * ("avx512-fma" for the plain one of AVX-512).  NULL when the name is unknown
  * or this CPU cannot run it. */
 const FrKernels *fr_kernels_by_name(const char *isa);
 

@@ -11,6 +11,7 @@
 #define VL			 8
 #define GROUP_BLOCKS 1
 #define TILE_PIXELS	 6
+#define PAIRS		 0
 #define NN_KERNELS	 fr_nn_kernels_avx2
 
 /* clang-format off */

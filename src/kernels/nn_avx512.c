@@ -11,6 +11,7 @@
 #define VL			 16
 #define GROUP_BLOCKS 2
 #define TILE_PIXELS	 14
+#define PAIRS		 0
 #define NN_KERNELS	 fr_nn_kernels_avx512
 
 /* clang-format off */

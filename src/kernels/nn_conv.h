@@ -8,34 +8,31 @@
  * P pixels and multiplies.  Short tiles take several groups (streams of
  * weights) at once, so that there are always enough independent sums.
  * Each output is summed in the same order whatever the tile: [block of input
- * channels, kernel row, kernel column, lane]; so the bits depend neither on
- * the map's width nor on the batch.
- *
- * Packed weights: [group][input block][kernel_h][kernel_w][lane in use]
- * [GROUP_BLOCKS * 16]; the last group may have fewer blocks.
+ * channels, kernel row, kernel column, row of the packed weights]; so the
+ * bits depend neither on the map's width nor on the batch.
  */
 #ifndef FR_KERNELS_NN_CONV_H
 #define FR_KERNELS_NN_CONV_H
 
 #include "kernels/nn_epilogue.h"
+#include "kernels/nn_pairs.h"
 
 /* Packed weights up to this size stay in the L2 cache while rows pass. */
-#define CACHED_WEIGHT_FLOATS (512 * 1024 / 4)
+#define CACHED_WEIGHT_BYTES (512 * 1024)
 
 /* Input of the tiles that pass between two changes of the group. */
 #define CHUNK_INPUT_FLOATS (96 * 1024 / 4)
 
-#define GROUP_CHANNELS (GROUP_BLOCKS * FR_BLOCK)
-
 typedef struct Tile
 {
 	const FrConvTask *task;
-	const float *input;		/* window of the first pixel */
-	const float *weights;	/* of the first group */
-	ptrdiff_t group_floats; /* from group to group */
-	int block;				/* first output block */
-	float *output;			/* of the first pixel and block */
-	const float *residual;	/* likewise, or NULL */
+	const float *input;		  /* window of the first pixel */
+	const float *corrections; /* of its pixels, where there are pairs */
+	const char *weights;	  /* the stream of the first group */
+	ptrdiff_t group_bytes;	  /* from group to group */
+	int block;				  /* first output block */
+	float *output;			  /* of the first pixel and block */
+	const float *residual;	  /* likewise, or NULL */
 	/* Used by irregular tiles: per pixel, relative to the pointers above. */
 	const ptrdiff_t *input_offsets, *output_offsets, *residual_offsets;
 } Tile;
@@ -61,88 +58,227 @@ input_offset(const Tile *tile, int placement, int pixel)
 											 : 8);
 }
 
-/* Add one input channel of one kernel tap to the sums
- * [group][block * NV + vector][pixel]. */
+/* What a tile's code is made for; constants. */
+typedef struct TileShape
+{
+	int pixels, groups;
+	int blocks; /* of a group */
+	int placement;
+	FrWeightFormat format;
+} TileShape;
+
+/* Sums: [group][block * NV + vector][pixel]. */
+typedef Vec TileSums[4][GROUP_BLOCKS * NV][TILE_PIXELS];
+
+/* Add one input channel of one kernel tap. */
 ALWAYS_INLINE void
-tile_add_lane(Vec sums[][GROUP_BLOCKS * NV][TILE_PIXELS], const Tile *tile,
-			  const float *source, const float *weights, int pixels, int groups,
-			  int blocks, int placement)
+tile_add_lane(TileSums sums, const Tile *tile, TileShape shape,
+			  const float *source, const char *weights)
 {
 	Vec w[4][GROUP_BLOCKS * NV];
 
 #pragma GCC unroll 4
-	for (int g = 0; g < groups; ++g)
+	for (int g = 0; g < shape.groups; ++g)
 	{
 #pragma GCC unroll 4
-		for (int v = 0; v < blocks * NV; ++v)
-			w[g][v] = vec_load(weights + g * tile->group_floats + v * VL);
+		for (int v = 0; v < shape.blocks * NV; ++v)
+			w[g][v] = weight_load(weights + g * tile->group_bytes, v * VL,
+								  shape.format);
 	}
 #pragma GCC unroll 16
-	for (int p = 0; p < pixels; ++p)
+	for (int p = 0; p < shape.pixels; ++p)
 	{
-		const Vec x = vec_set(source[input_offset(tile, placement, p)]);
+		const Vec x = vec_set(source[input_offset(tile, shape.placement, p)]);
 
 #pragma GCC unroll 4
-		for (int g = 0; g < groups; ++g)
+		for (int g = 0; g < shape.groups; ++g)
 		{
 #pragma GCC unroll 4
-			for (int v = 0; v < blocks * NV; ++v)
+			for (int v = 0; v < shape.blocks * NV; ++v)
 				sums[g][v][p] += x * w[g][v];
 		}
 	}
 }
 
-/* Add lanes channels of one kernel tap; returns the weights that follow. */
-ALWAYS_INLINE const float *
-tile_add_tap(Vec sums[][GROUP_BLOCKS * NV][TILE_PIXELS], const Tile *tile,
-			 const float *source, const float *weights, int lanes, int pixels,
-			 int groups, int blocks, int placement)
+/* Add a pair of input channels, lane and lane + 8; row_bytes is from one's
+ * weights to the other's. A tile with pairs is one group. */
+ALWAYS_INLINE void
+tile_add_pair(TileSums sums, const Tile *tile, TileShape shape,
+			  const float *source, const char *weights, ptrdiff_t row_bytes,
+			  bool is_negative)
 {
-	const int width = blocks * FR_BLOCK;
+	Vec y0[GROUP_BLOCKS * NV], y1[GROUP_BLOCKS * NV];
 
-	if (placement == STRIDE_8 && lanes == 3)
+#pragma GCC unroll 4
+	for (int v = 0; v < shape.blocks * NV; ++v)
+	{
+		y0[v] = weight_load(weights, v * VL, shape.format);
+		y1[v] = weight_load(weights + row_bytes, v * VL, shape.format);
+	}
+#pragma GCC unroll 16
+	for (int p = 0; p < shape.pixels; ++p)
+	{
+		const float *x = source + input_offset(tile, shape.placement, p);
+
+#pragma GCC unroll 4
+		for (int v = 0; v < shape.blocks * NV; ++v)
+		{
+			const Vec left = vec_set(x[0]) + y1[v];
+			const Vec right = vec_set(x[FR_BLOCK / 2]) + y0[v];
+
+			if (is_negative)
+				sums[0][v][p] -= left * right;
+			else
+				sums[0][v][p] += left * right;
+		}
+	}
+}
+
+/* Add lanes channels of one kernel tap; returns the weights that follow. */
+ALWAYS_INLINE const char *
+tile_add_tap(TileSums sums, const Tile *tile, TileShape shape,
+			 const float *source, const char *weights, int lanes)
+{
+	const ptrdiff_t row_bytes =
+		shape.blocks * FR_BLOCK * weight_bytes(shape.format);
+
+	if (shape.placement == STRIDE_8 && lanes == 3)
 	{
 #pragma GCC unroll 3
 		for (int lane = 0; lane < 3; ++lane)
-			tile_add_lane(sums, tile, source + lane, weights + lane * width,
-						  pixels, groups, blocks, placement);
-		return weights + 3 * width;
+			tile_add_lane(sums, tile, shape, source + lane,
+						  weights + lane * row_bytes);
+		return weights + 3 * row_bytes;
 	}
 #pragma GCC unroll 2
 	for (int lane = 0; lane < lanes; ++lane)
 	{
-		tile_add_lane(sums, tile, source + lane, weights, pixels, groups,
-					  blocks, placement);
-		weights += width;
+		tile_add_lane(sums, tile, shape, source + lane, weights);
+		weights += row_bytes;
 	}
 	return weights;
 }
 
-/* One tile; every parameter but the first is a compile-time constant. */
-ALWAYS_INLINE void
-tile_run(const Tile *tile, int pixels, int groups, int blocks, int placement)
+/* The same for a whole block in pairs; parity is that of the block. */
+ALWAYS_INLINE const char *
+tile_add_paired_tap(TileSums sums, const Tile *tile, TileShape shape,
+					const float *source, const char *weights, int parity)
+{
+	const ptrdiff_t row_bytes =
+		shape.blocks * FR_BLOCK * weight_bytes(shape.format);
+
+#pragma GCC unroll 8
+	for (int pair = 0; pair < PAIRS; ++pair)
+		tile_add_pair(sums, tile, shape, source + pair,
+					  weights + 2 * pair * row_bytes, row_bytes,
+					  is_subtracted(pair, parity));
+#pragma GCC unroll 16
+	for (int row = 2 * PAIRS; row < FR_BLOCK; ++row)
+		tile_add_lane(sums, tile, shape, source + paired_row_lane(row),
+					  weights + row * row_bytes);
+	return weights + FR_BLOCK * row_bytes;
+}
+
+enum
+{
+	PARITY_EVEN,
+	PARITY_ODD,
+	UNPAIRED
+};
+
+/* Add all taps of lanes channels of one block; pairing is a constant. */
+ALWAYS_INLINE const char *
+tile_add_block(TileSums sums, const Tile *tile, TileShape shape,
+			   const float *source_block, const char *weights, int lanes,
+			   int pairing)
 {
 	const FrConvTask *task = tile->task;
-	const bool irregular = placement == IRREGULAR;
+
+	for (int ky = 0; ky < task->kernel_h; ++ky)
+	{
+		const float *source = source_block + ky * task->tap_row;
+
+		for (int kx = 0; kx < task->kernel_w; ++kx)
+		{
+			weights =
+				pairing == UNPAIRED
+					? tile_add_tap(sums, tile, shape, source, weights, lanes)
+					: tile_add_paired_tap(sums, tile, shape, source, weights,
+										  pairing);
+			source += task->tap_col;
+		}
+	}
+	return weights;
+}
+
+/* The head of the stream of vector i of a tile, at that vector. */
+ALWAYS_INLINE const float *
+tile_head(const Tile *tile, TileShape shape, int i)
+{
+	const int vectors = shape.blocks * NV;
+	const char *stream = tile->weights + i / vectors * tile->group_bytes;
+
+	return (const float *) (const void *) stream + i % vectors * VL;
+}
+
+/* Turn sums of run_begin into those of scaled weights; head is that of the
+ * vector's stream. */
+ALWAYS_INLINE void
+run_scale(Vec *sums, int pixels, const float *head, int width,
+		  const float *corrections)
+{
+	const Vec scale = vec_load(head + HEAD_SCALE * width);
+	const Vec start = vec_load(head + HEAD_START * width);
+
+#pragma GCC unroll 16
+	for (int p = 0; p < pixels; ++p)
+		sums[p] = sums[p] * scale +
+				  (PAIRS > 0 ? start - vec_set(corrections[p]) : start);
+}
+
+/* ... and back. */
+ALWAYS_INLINE void
+run_unscale(Vec *sums, int pixels, const float *head, int width)
+{
+	const Vec inverse = vec_load(head + HEAD_INVERSE * width);
+
+#pragma GCC unroll 16
+	for (int p = 0; p < pixels; ++p)
+		sums[p] *= inverse;
+}
+
+/* One tile; shape is a constant. */
+ALWAYS_INLINE void
+tile_run(const Tile *tile, TileShape shape)
+{
+	const FrConvTask *task = tile->task;
+	const bool irregular = shape.placement == IRREGULAR;
 	const Places output_places = {task->out_pixel,
 								  irregular ? tile->output_offsets : NULL};
 	const Places residual_places = {task->res_pixel,
 									irregular ? tile->residual_offsets : NULL};
-	const float *weights = tile->weights;
-	const float *source_block = tile->input;
-	Vec sums[4][GROUP_BLOCKS * NV][TILE_PIXELS];
+	const int pixels = shape.pixels;
+	const int vectors = shape.blocks * NV;
+	const int width = shape.blocks * FR_BLOCK;
+	const char *weights = tile->weights + head_bytes(width, shape.format);
+	const float *source = tile->input;
+	TileSums sums;
 
 #pragma GCC unroll 16
-	for (int i = 0; i < groups * blocks * NV; ++i)
+	for (int i = 0; i < shape.groups * vectors; ++i)
 	{
 		const int b = i / NV;
 		const ptrdiff_t offset = (i % NV) * VL;
+		Vec *run = sums[b / shape.blocks][i % vectors];
 
-		run_begin(sums[b / blocks][i % (blocks * NV)], pixels, &task->epilogue,
+		run_begin(run, pixels, &task->epilogue,
 				  (ptrdiff_t) (tile->block + b) * FR_BLOCK + offset,
 				  tile->residual ? tile->residual + b * task->res_block + offset
 								 : NULL,
 				  residual_places);
+		if (has_head(shape.format))
+			run_scale(run, pixels, tile_head(tile, shape, i), width,
+					  tile->corrections);
 	}
 
 	for (int channel = 0; channel < task->in_channels;
@@ -151,27 +287,28 @@ tile_run(const Tile *tile, int pixels, int groups, int blocks, int placement)
 		const int left = task->in_channels - channel;
 		const int lanes = left < task->in_lanes ? left : task->in_lanes;
 
-		for (int ky = 0; ky < task->kernel_h; ++ky)
-		{
-			const float *source = source_block + ky * task->tap_row;
-
-			for (int kx = 0; kx < task->kernel_w; ++kx)
-			{
-				weights = tile_add_tap(sums, tile, source, weights, lanes,
-									   pixels, groups, blocks, placement);
-				source += task->tap_col;
-			}
-		}
-		source_block += task->in_block;
+		if (!is_paired(lanes))
+			weights = tile_add_block(sums, tile, shape, source, weights, lanes,
+									 UNPAIRED);
+		else if (channel & FR_BLOCK)
+			weights = tile_add_block(sums, tile, shape, source, weights, lanes,
+									 PARITY_ODD);
+		else
+			weights = tile_add_block(sums, tile, shape, source, weights, lanes,
+									 PARITY_EVEN);
+		source += task->in_block;
 	}
 
 #pragma GCC unroll 16
-	for (int i = 0; i < groups * blocks * NV; ++i)
+	for (int i = 0; i < shape.groups * vectors; ++i)
 	{
 		const int b = i / NV;
 		const ptrdiff_t offset = (i % NV) * VL;
+		Vec *run = sums[b / shape.blocks][i % vectors];
 
-		run_end(sums[b / blocks][i % (blocks * NV)], pixels, &task->epilogue,
+		if (has_head(shape.format))
+			run_unscale(run, pixels, tile_head(tile, shape, i), width);
+		run_end(run, pixels, &task->epilogue,
 				(ptrdiff_t) (tile->block + b) * FR_BLOCK + offset,
 				tile->residual ? tile->residual + b * task->res_block + offset
 							   : NULL,
@@ -184,34 +321,49 @@ tile_run(const Tile *tile, int pixels, int groups, int blocks, int placement)
 
 typedef void (*TileFunction)(const Tile *tile);
 
-#define DEFINE_TILE(P, G, B)                                 \
-	static void tile_##P##x##G##x##B##_16(const Tile *tile)  \
-	{                                                        \
-		tile_run(tile, P, G, B, STRIDE_16);                  \
-	}                                                        \
-	static void tile_##P##x##G##x##B##_any(const Tile *tile) \
-	{                                                        \
-		tile_run(tile, P, G, B, IRREGULAR);                  \
+#define DEFINE_TILE(P, G, B)                                             \
+	static void tile_##P##x##G##x##B##_16(const Tile *tile)              \
+	{                                                                    \
+		tile_run(tile, (TileShape){P, G, B, STRIDE_16, FR_WEIGHTS_F32}); \
+	}                                                                    \
+	static void tile_##P##x##G##x##B##_any(const Tile *tile)             \
+	{                                                                    \
+		tile_run(tile, (TileShape){P, G, B, IRREGULAR, FR_WEIGHTS_F32}); \
+	}                                                                    \
+	static void tile_##P##x##G##x##B##_16_half(const Tile *tile)         \
+	{                                                                    \
+		tile_run(tile, (TileShape){P, G, B, STRIDE_16, FR_WEIGHTS_F16}); \
+	}                                                                    \
+	static void tile_##P##x##G##x##B##_any_half(const Tile *tile)        \
+	{                                                                    \
+		tile_run(tile, (TileShape){P, G, B, IRREGULAR, FR_WEIGHTS_F16}); \
 	}
 
-#define DEFINE_WIDE_TILE(P, B)                        \
-	static void tile_##P##x##B##_32(const Tile *tile) \
-	{                                                 \
-		tile_run(tile, P, 1, B, STRIDE_32);           \
-	}                                                 \
-	static void tile_##P##x##B##_8(const Tile *tile)  \
-	{                                                 \
-		tile_run(tile, P, 1, B, STRIDE_8);            \
+#define DEFINE_WIDE_TILE(P, B)                                           \
+	static void tile_##P##x##B##_32(const Tile *tile)                    \
+	{                                                                    \
+		tile_run(tile, (TileShape){P, 1, B, STRIDE_32, FR_WEIGHTS_F32}); \
+	}                                                                    \
+	static void tile_##P##x##B##_8(const Tile *tile)                     \
+	{                                                                    \
+		tile_run(tile, (TileShape){P, 1, B, STRIDE_8, FR_WEIGHTS_F32});  \
 	}
 
-#define TILE_ENTRY(P, G, B)                                       \
-	[STRIDE_16][P][(G) / 2][(B) -1] = tile_##P##x##G##x##B##_16,  \
-								[IRREGULAR][P][(G) / 2][(B) -1] = \
-									tile_##P##x##G##x##B##_any,
+#define TILE_ENTRY(P, G, B)                                                \
+	[FR_WEIGHTS_F32][STRIDE_16][P][(G) / 2]                                \
+					[(B) -1] = tile_##P##x##G##x##B##_16,                  \
+						 [FR_WEIGHTS_F32][IRREGULAR][P][(G) / 2][(B) -1] = \
+							 tile_##P##x##G##x##B##_any,                   \
+						 [FR_WEIGHTS_F16][STRIDE_16][P][(G) / 2][(B) -1] = \
+							 tile_##P##x##G##x##B##_16_half,               \
+						 [FR_WEIGHTS_F16][IRREGULAR][P][(G) / 2][(B) -1] = \
+							 tile_##P##x##G##x##B##_any_half,
 
-#define WIDE_TILE_ENTRY(P, B)                        \
-	[STRIDE_32][P][0][(B) -1] = tile_##P##x##B##_32, \
-						  [STRIDE_8][P][0][(B) -1] = tile_##P##x##B##_8,
+#define WIDE_TILE_ENTRY(P, B)                                            \
+	[FR_WEIGHTS_F32][STRIDE_32][P][0][(B) -1] = tile_##P##x##B##_32,     \
+										  [FR_WEIGHTS_F32]               \
+											  [STRIDE_8][P][0][(B) -1] = \
+												  tile_##P##x##B##_8,
 
 /* nn_<isa>.c lists the shapes that fit its registers: TILES(X) calls
  * X(pixels, groups, blocks of a group), with one group for every width up to
@@ -220,9 +372,10 @@ typedef void (*TileFunction)(const Tile *tile);
 TILES(DEFINE_TILE)
 WIDE_TILES(DEFINE_WIDE_TILE)
 
-static const TileFunction
-	tile_functions[PLACEMENT_COUNT][TILE_PIXELS + 1][3][GROUP_BLOCKS] = {
-		TILES(TILE_ENTRY) WIDE_TILES(WIDE_TILE_ENTRY)};
+static const TileFunction tile_functions[FR_WEIGHTS_COUNT][PLACEMENT_COUNT]
+										[TILE_PIXELS + 1][3][GROUP_BLOCKS] = {
+											TILES(TILE_ENTRY)
+												WIDE_TILES(WIDE_TILE_ENTRY)};
 
 /* ---- the loops around the tiles ----------------------------------------- */
 
@@ -252,7 +405,7 @@ regular_placement(const FrConvTask *task, int row_pixels)
 {
 	if (task->in_pixel == 16)
 		return STRIDE_16;
-	if (row_pixels <= TILE_PIXELS / 2)
+	if (row_pixels <= TILE_PIXELS / 2 || task->weight_format != FR_WEIGHTS_F32)
 		return IRREGULAR;
 	if (task->in_pixel == 32)
 		return STRIDE_32;
@@ -313,17 +466,46 @@ fill_offsets(const FrConvTask *task, int first, int count, TileOffsets *offsets)
 	}
 }
 
-/* Tiles first..last - 1 of a cut, for groups groups of blocks blocks each. */
-static void
-run_tiles(const FrConvTask *task, const TileCut *cut, int first, int last,
-		  ptrdiff_t group_floats, int group, int groups, int blocks)
+/* The pixels of tile i of a cut: count of them from x of row y on. */
+typedef struct Span
 {
+	int y, x, count;
+} Span;
+
+static Span
+tile_span(const TileCut *cut, int i)
+{
+	const int part = i % cut->row_tiles;
+	const int x = (int) ((int64_t) cut->row_pixels * part / cut->row_tiles);
+	const int end =
+		(int) ((int64_t) cut->row_pixels * (part + 1) / cut->row_tiles);
+
+	return (Span){i / cut->row_tiles, x, end - x};
+}
+
+/* A part of a convolution: tiles first..last - 1 of a cut. */
+typedef struct Part
+{
+	const FrConvTask *task;
+	const TileCut *cut;
+	int first, last;
+	const float *corrections; /* cut->widest for each tile */
+	ptrdiff_t group_bytes;	  /* from one group's weights to the next's */
+} Part;
+
+/* A part for groups groups of blocks blocks each, from group on. */
+static void
+run_tiles(const Part *part, int group, int groups, int blocks)
+{
+	const FrConvTask *task = part->task;
+	const TileCut *cut = part->cut;
 	const int block = group * GROUP_BLOCKS;
 	TileOffsets offsets;
 	Tile tile = {.task = task,
+				 .corrections = part->corrections,
 				 .weights =
-					 (const float *) task->weights + group * group_floats,
-				 .group_floats = group_floats,
+					 (const char *) task->weights + group * part->group_bytes,
+				 .group_bytes = part->group_bytes,
 				 .block = block,
 				 .input_offsets = offsets.input,
 				 .output_offsets = offsets.output,
@@ -332,35 +514,34 @@ run_tiles(const FrConvTask *task, const TileCut *cut, int first, int last,
 	const float *residual =
 		task->residual ? task->residual + block * task->res_block : NULL;
 
-	for (int i = first; i < last; ++i)
+	for (int i = part->first; i < part->last; ++i)
 	{
-		const int y = i / cut->row_tiles;
-		const int part = i % cut->row_tiles;
-		const int x = (int) ((int64_t) cut->row_pixels * part / cut->row_tiles);
-		const int end =
-			(int) ((int64_t) cut->row_pixels * (part + 1) / cut->row_tiles);
+		const Span span = tile_span(cut, i);
 
 		tile.input = task->input;
 		tile.output = output;
 		tile.residual = residual;
 		if (cut->placement == IRREGULAR)
-			fill_offsets(task, x, end - x, &offsets);
+			fill_offsets(task, span.x, span.count, &offsets);
 		else
 		{
-			tile.input += y * task->in_row + x * task->in_pixel;
-			tile.output += y * task->out_row + x * task->out_pixel;
+			tile.input += span.y * task->in_row + span.x * task->in_pixel;
+			tile.output += span.y * task->out_row + span.x * task->out_pixel;
 			if (residual)
-				tile.residual += y * task->res_row + x * task->res_pixel;
+				tile.residual +=
+					span.y * task->res_row + span.x * task->res_pixel;
 		}
-		tile_functions[cut->placement][end - x][groups / 2][blocks - 1](&tile);
+		tile_functions[task->weight_format][cut->placement][span.count]
+					  [groups / 2][blocks - 1](&tile);
+		tile.corrections += cut->widest;
 	}
 }
 
-/* All groups for tiles first..last - 1. */
+/* A part for all groups. */
 static void
-run_groups(const FrConvTask *task, const TileCut *cut, int first, int last,
-		   ptrdiff_t group_floats)
+run_groups(const Part *part)
 {
+	const FrConvTask *task = part->task;
 	const int full_groups = task->out_blocks / GROUP_BLOCKS;
 	int groups;
 
@@ -368,22 +549,67 @@ run_groups(const FrConvTask *task, const TileCut *cut, int first, int last,
 	{
 		groups = 4;
 		while (groups > full_groups - group ||
-			   !tile_functions[cut->placement][cut->widest][groups / 2]
-							  [GROUP_BLOCKS - 1])
+			   !tile_functions[task->weight_format][part->cut->placement]
+							  [part->cut->widest][groups / 2][GROUP_BLOCKS - 1])
 			groups /= 2;
-		run_tiles(task, cut, first, last, group_floats, group, groups,
-				  GROUP_BLOCKS);
+		run_tiles(part, group, groups, GROUP_BLOCKS);
 	}
 	if (task->out_blocks % GROUP_BLOCKS)
-		run_tiles(task, cut, first, last, group_floats, full_groups, 1,
-				  task->out_blocks % GROUP_BLOCKS);
+		run_tiles(part, full_groups, 1, task->out_blocks % GROUP_BLOCKS);
 }
 
-/* Weights that one output channel takes. */
-static ptrdiff_t
-taps(int in_channels, int kernel_h, int kernel_w)
+/* The corrections of the pixels of a part. */
+static void
+correct_pixels(const Part *part, float *corrections)
 {
-	return (ptrdiff_t) in_channels * kernel_h * kernel_w;
+	const FrConvTask *task = part->task;
+	const int width = part->cut->widest;
+	TileOffsets offsets;
+
+	if (task->in_lanes != FR_BLOCK)
+	{
+		for (int i = 0; i < (part->last - part->first) * width; ++i)
+			corrections[i] = 0;
+		return;
+	}
+	for (int i = part->first; i < part->last; ++i)
+	{
+		const Span span = tile_span(part->cut, i);
+		const bool is_irregular = part->cut->placement == IRREGULAR;
+		const float *input = task->input + span.y * task->in_row +
+							 (is_irregular ? 0 : span.x * task->in_pixel);
+
+		if (is_irregular)
+			fill_offsets(task, span.x, span.count, &offsets);
+		for (int p = 0; p < span.count; ++p)
+			corrections[p] = pixel_correction(
+				task,
+				input + (is_irregular ? offsets.input[p] : p * task->in_pixel));
+		corrections += width;
+	}
+}
+
+/* How many tiles pass by all groups before the next ones do. */
+static int
+part_tiles(const FrConvTask *task, const TileCut *cut)
+{
+	const ptrdiff_t depth =
+		taps(task->in_channels, task->kernel_h, task->kernel_w);
+	const ptrdiff_t tile_floats =
+		(ptrdiff_t) task->in_channels * cut->widest *
+		(cut->placement == STRIDE_32 && task->kernel_w > 1 ? 2 : 1);
+	int count = cut->rows * cut->row_tiles;
+
+	/* While the weights of all groups stay in the cache, let a part of the
+	 * input pass by all of them; otherwise read each group only once. */
+	if (depth * task->out_blocks * FR_BLOCK *
+				weight_bytes(task->weight_format) <=
+			CACHED_WEIGHT_BYTES &&
+		tile_floats > 0 && CHUNK_INPUT_FLOATS / tile_floats < count)
+		count = (int) (CHUNK_INPUT_FLOATS / tile_floats) + 1;
+	if (PAIRS > 0 && count > MAX_CORRECTIONS / TILE_PIXELS)
+		count = MAX_CORRECTIONS / TILE_PIXELS;
+	return count;
 }
 
 static void
@@ -392,89 +618,26 @@ conv(const FrConvTask *task)
 	if (task->out_blocks <= 0 || task->out_h <= 0 || task->out_w <= 0)
 		return;
 
+	float corrections[PAIRS > 0 ? MAX_CORRECTIONS : 1];
 	const TileCut cut = conv_cut(task);
 	const int tiles = cut.rows * cut.row_tiles;
-	const ptrdiff_t depth =
-		taps(task->in_channels, task->kernel_h, task->kernel_w);
-	const ptrdiff_t tile_floats =
-		(ptrdiff_t) task->in_channels * cut.widest *
-		(cut.placement == STRIDE_32 && task->kernel_w > 1 ? 2 : 1);
-	int chunk = tiles;
+	const int step = part_tiles(task, &cut);
+	Part part = {
+		.task = task,
+		.cut = &cut,
+		.corrections = corrections,
+		.group_bytes = stream_bytes(
+			GROUP_CHANNELS,
+			taps(task->in_channels, task->kernel_h, task->kernel_w),
+			task->weight_format),
+	};
 
-	/* While the weights of all groups stay in the cache, let a part of the
-	 * input pass by all of them; otherwise read each group only once. */
-	if (depth * task->out_blocks * FR_BLOCK <= CACHED_WEIGHT_FLOATS &&
-		tile_floats > 0 && CHUNK_INPUT_FLOATS / tile_floats < tiles)
-		chunk = (int) (CHUNK_INPUT_FLOATS / tile_floats) + 1;
-	for (int first = 0; first < tiles; first += chunk)
-		run_groups(task, &cut, first,
-				   tiles - first < chunk ? tiles : first + chunk,
-				   depth * GROUP_CHANNELS);
-}
-
-/* ---- packing ------------------------------------------------------------ */
-
-/* Channels that only pad the last input block are not packed. */
-static size_t
-conv_packed_bytes(const FrConvFilter *filter)
-{
-	const int out_blocks = (filter->out_channels + FR_BLOCK - 1) / FR_BLOCK;
-
-	if (filter->out_channels <= 0 || filter->in_channels <= 0)
-		return 0;
-	return (size_t) taps(filter->in_channels, filter->kernel_h,
-						 filter->kernel_w) *
-		   (size_t) out_blocks * FR_BLOCK * sizeof(float);
-}
-
-/* The weights of one lane for channels out_channel.. + width - 1. */
-static void
-pack_lane(const float *weights, const float *scale, int out_channel,
-		  int out_channels, int width, ptrdiff_t depth, float *packed)
-{
-	for (int i = 0; i < width; ++i)
+	for (part.first = 0; part.first < tiles; part.first += step)
 	{
-		const int channel = out_channel + i;
-
-		packed[i] = channel < out_channels ? weights[channel * depth] *
-												 (scale ? scale[channel] : 1.0f)
-										   : 0.0f;
-	}
-}
-
-static void
-conv_pack(const FrConvFilter *filter, const float *weights, const float *scale,
-		  void *packed)
-{
-	const int out_channels = filter->out_channels;
-	const int in_channels = filter->in_channels;
-	const int in_lanes = filter->in_lanes;
-	const ptrdiff_t positions = (ptrdiff_t) filter->kernel_h * filter->kernel_w;
-	const ptrdiff_t depth =
-		taps(in_channels, filter->kernel_h, filter->kernel_w);
-	const int padded = (out_channels + FR_BLOCK - 1) / FR_BLOCK * FR_BLOCK;
-	float *target = packed;
-
-	for (int out = 0; out < padded; out += GROUP_CHANNELS)
-	{
-		const int width =
-			padded - out < GROUP_CHANNELS ? padded - out : GROUP_CHANNELS;
-
-		for (int in = 0; in < in_channels; in += in_lanes)
-		{
-			const int end =
-				in_channels - in < in_lanes ? in_channels : in + in_lanes;
-
-			for (ptrdiff_t position = 0; position < positions; ++position)
-			{
-				for (int c = in; c < end; ++c)
-				{
-					pack_lane(weights + c * positions + position, scale, out,
-							  out_channels, width, depth, target);
-					target += width;
-				}
-			}
-		}
+		part.last = tiles - part.first < step ? tiles : part.first + step;
+		if (PAIRS > 0)
+			correct_pixels(&part, corrections);
+		run_groups(&part);
 	}
 }
 

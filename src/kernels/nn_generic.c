@@ -22,6 +22,7 @@
 
 #define VL			 4
 #define GROUP_BLOCKS 1
+#define PAIRS		 0
 #define NN_KERNELS	 fr_nn_kernels_generic
 
 #include "kernels/nn_template.h"

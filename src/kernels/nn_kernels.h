@@ -226,6 +226,7 @@ extern const FrNnKernels fr_nn_kernels_generic;
 #if defined(__x86_64__)
 extern const FrNnKernels fr_nn_kernels_avx2;
 extern const FrNnKernels fr_nn_kernels_avx512;
+extern const FrNnKernels fr_nn_kernels_pairs_avx512;
 #endif
 
 #endif

@@ -7,6 +7,9 @@
  *   TILE_PIXELS   pixels of the widest convolution tile
  *   TILES(X)      the tile shapes, X(pixels, groups, blocks)
  *   WIDE_TILES(X) those for inputs with other strides, X(pixels, blocks)
+ *   PAIRS         of 8, how many pairs of input channels are multiplied as
+ *                 nn_pairs.h says; if not 0, GROUP_BLOCKS is 1 and so are
+ *                 the groups of tiles
  *   NN_KERNELS    the name of the table
  */
 #ifndef FR_KERNELS_NN_TEMPLATE_H

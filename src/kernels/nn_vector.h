@@ -17,6 +17,7 @@
 #include <immintrin.h>
 #endif
 
+#include "kernels/half.h"
 #include "kernels/nn_kernels.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -48,6 +49,35 @@ ALWAYS_INLINE Vec
 vec_set(float value)
 {
 	return value - (Vec){0};
+}
+
+#if VL == 4
+typedef uint16_t HalfMemory
+	__attribute__((vector_size(VL * 2), aligned(2), may_alias));
+#endif
+
+/* VL half-precision numbers; exact. */
+ALWAYS_INLINE Vec
+vec_load_half(const uint16_t *source)
+{
+#if VL == 16
+	return (Vec) _mm512_cvtph_ps(
+		_mm256_loadu_si256((const __m256i *) (const void *) source));
+#elif VL == 8
+	return (Vec) _mm256_cvtph_ps(
+		_mm_loadu_si128((const __m128i *) (const void *) source));
+#else
+	const VecBits halves =
+		__builtin_convertvector(*(const HalfMemory *) source, VecBits);
+	const VecBits magnitude = halves & 0x7fff;
+	/* The exponent moves by 112, its bias, when multiplied as a float; what
+	 * was infinite or not a number must become so again. */
+	const Vec value = (Vec) (magnitude << 13) * 0x1p112f;
+	const VecBits special =
+		(VecBits) ((VecInt) magnitude >= 0x7c00) & 0x7f800000;
+
+	return (Vec) ((VecBits) value | special | (halves & 0x8000) << 16);
+#endif
 }
 
 /* mask is all ones or all zeros per element. */

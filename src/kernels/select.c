@@ -15,15 +15,18 @@
 
 #include "kernels/kernels.h"
 
-const FrKernels fr_kernels_generic = {"generic", &fr_nn_kernels_generic,
-									  &fr_vector_kernels_generic};
+const FrKernels fr_kernels_generic = {
+	"generic", "generic", &fr_nn_kernels_generic, &fr_vector_kernels_generic};
 
 #if defined(__x86_64__)
 
-const FrKernels fr_kernels_avx2 = {"avx2", &fr_nn_kernels_avx2,
+const FrKernels fr_kernels_avx2 = {"avx2", "avx2", &fr_nn_kernels_avx2,
 								   &fr_vector_kernels_avx2};
-const FrKernels fr_kernels_avx512 = {"avx512", &fr_nn_kernels_avx512,
-									 &fr_vector_kernels_avx512};
+const FrKernels fr_kernels_avx512 = {
+	"avx512", "avx512-fma", &fr_nn_kernels_avx512, &fr_vector_kernels_avx512};
+const FrKernels fr_kernels_avx512_pairs = {"avx512", "avx512-pairs",
+										   &fr_nn_kernels_pairs_avx512,
+										   &fr_vector_kernels_avx512};
 
 static bool
 cpu_runs_avx2(void)
@@ -44,6 +47,37 @@ cpu_runs_avx512(void)
 		   __builtin_cpu_supports("avx512vl");
 }
 
+/* True for AMD's Zen and what descends from it (families 17h and up, also
+ * under Hygon's name): floating-point adders beside the multiply-add units.
+ * Others add and multiply in the same units. */
+static bool
+cpu_has_adders(void)
+{
+	unsigned int eax, ebx, ecx, edx, family;
+	char vendor[12];
+
+	if (!__get_cpuid(0, &eax, &ebx, &ecx, &edx))
+		return false;
+	memcpy(vendor, &ebx, 4);
+	memcpy(vendor + 4, &edx, 4);
+	memcpy(vendor + 8, &ecx, 4);
+	if (memcmp(vendor, "AuthenticAMD", 12) != 0 &&
+		memcmp(vendor, "HygonGenuine", 12) != 0)
+		return false;
+	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx))
+		return false;
+	family = eax >> 8 & 0xf;
+	if (family == 0xf)
+		family += eax >> 20 & 0xff;
+	return family >= 0x17;
+}
+
+static const FrKernels *
+best_avx512(void)
+{
+	return cpu_has_adders() ? &fr_kernels_avx512_pairs : &fr_kernels_avx512;
+}
+
 #endif
 
 const FrKernels *
@@ -51,7 +85,7 @@ fr_kernels_best(void)
 {
 #if defined(__x86_64__)
 	if (cpu_runs_avx512())
-		return &fr_kernels_avx512;
+		return best_avx512();
 	if (cpu_runs_avx2())
 		return &fr_kernels_avx2;
 #endif
@@ -65,7 +99,11 @@ fr_kernels_by_name(const char *isa)
 		return fr_kernels_best();
 #if defined(__x86_64__)
 	if (strcmp(isa, "avx512") == 0)
+		return cpu_runs_avx512() ? best_avx512() : NULL;
+	if (strcmp(isa, "avx512-fma") == 0)
 		return cpu_runs_avx512() ? &fr_kernels_avx512 : NULL;
+	if (strcmp(isa, "avx512-pairs") == 0)
+		return cpu_runs_avx512() ? &fr_kernels_avx512_pairs : NULL;
 	if (strcmp(isa, "avx2") == 0)
 		return cpu_runs_avx2() ? &fr_kernels_avx2 : NULL;
 #endif

@@ -130,7 +130,7 @@ peak_gflops(const char *isa)
 		function = peak_avx2;
 		lanes = 8;
 	}
-	else if (strcmp(isa, "avx512") == 0)
+	else if (strncmp(isa, "avx512", 6) == 0)
 	{
 		function = peak_avx512;
 		lanes = 16;
@@ -424,9 +424,10 @@ bench_layer(const Layer *layer, const FrKernels *kernels, double peak)
 	job_free(&job);
 	gflops = operations / seconds * 1e-9;
 	printf(
-		"%-13s %-11s %4d -> %4d @%-3d %-7s %10.0f ns %6.1f GFLOP/s %3.0f%%\n",
+		"%-13s %-11s %4d -> %4d @%-3d %-12s %10.0f ns %6.1f GFLOP/s %3.0f%%\n",
 		layer->network, layer->name, layer->in_channels, layer->out_channels,
-		layer->out_w, kernels->isa, seconds * 1e9, gflops, 100 * gflops / peak);
+		layer->out_w, kernels->name, seconds * 1e9, gflops,
+		100 * gflops / peak);
 }
 
 /* The best of 20 samples of about 1 ms. */
@@ -454,15 +455,16 @@ bench_map(size_t index, const FrKernels *kernels)
 	free(job.a);
 	free(job.b);
 	free(job.output);
-	printf("%-13s %-22s @%-3d %-7s %10.0f ns %6.1f GB/s\n", "maps",
-		   map_kernels[index].name, size, kernels->isa, best * 1e9,
+	printf("%-13s %-22s @%-3d %-12s %10.0f ns %6.1f GB/s\n", "maps",
+		   map_kernels[index].name, size, kernels->name, best * 1e9,
 		   bytes / best * 1e-9);
 }
 
 int
 main(int argc, char **argv)
 {
-	static const char *const isas[] = {"avx512", "avx2", "generic"};
+	static const char *const isas[] = {"avx512-pairs", "avx512-fma", "avx2",
+									   "generic"};
 	const char *isa = argc > 1 ? argv[1] : "all";
 	const char *part = argc > 2 ? argv[2] : "";
 
@@ -470,7 +472,7 @@ main(int argc, char **argv)
 	{
 		const FrKernels *kernels = fr_kernels_by_name(isas[i]);
 
-		if (!kernels || (strcmp(isa, "all") != 0 && strcmp(isa, isas[i]) != 0))
+		if (!kernels || (strcmp(isa, "all") != 0 && !strstr(isas[i], isa)))
 			continue;
 
 		const double peak = peak_gflops(isas[i]);

@@ -113,7 +113,7 @@ compare(Verdict *verdict, float got, float want, double tolerance, int c, int y,
 static inline void
 report(const Verdict *verdict, const char *what)
 {
-	if (!ok(!verdict->is_wrong, "%s: %s", kernels->isa, what))
+	if (!ok(!verdict->is_wrong, "%s: %s", kernels->name, what))
 		diag("at [%d, %d, %d] got %.9g, want %.9g +- %.2g", verdict->c,
 			 verdict->y, verdict->x, verdict->got, verdict->want,
 			 verdict->tolerance);
@@ -147,7 +147,8 @@ random_epilogue(Floats *bias, Floats *slope, int channels, int activation)
 static inline void
 for_each_table(void (*tests)(void))
 {
-	static const char *const names[] = {"generic", "avx2", "avx512"};
+	static const char *const names[] = {"generic", "avx2", "avx512-fma",
+										"avx512-pairs"};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
 	{

@@ -29,6 +29,8 @@ gaps_intact(const Floats *output, int blocks, ptrdiff_t out_block, int rows,
 
 /* ---- convolution -------------------------------------------------------- */
 
+static FrWeightFormat weight_format; /* under test */
+
 typedef struct ConvCase
 {
 	int out_channels, in_channels, lanes;
@@ -73,6 +75,7 @@ conv_data_geometry(ConvData *data, const ConvCase *c)
 		.out_w = c->out_w,
 		.out_pixel = FR_BLOCK,
 		.out_row = c->out_w * FR_BLOCK + gap,
+		.weight_format = weight_format,
 	};
 	t->out_block = t->out_row * c->out_h + gap;
 	if (c->has_vectors)
@@ -82,6 +85,18 @@ conv_data_geometry(ConvData *data, const ConvCase *c)
 		t->out_row = t->out_pixel * c->out_w;
 	}
 	data->input = floats_random((size_t) (in_blocks * t->in_block));
+}
+
+/* What is multiplied is then exact in any format: 9 bits, and powers of
+ * two. */
+static void
+shorten_weights(ConvData *data)
+{
+	for (size_t i = 0; i < data->weights.count; ++i)
+		data->weights.at[i] = rintf(data->weights.at[i] * 256.0f) / 256.0f;
+	for (size_t i = 0; i < data->scale.count; ++i)
+		data->scale.at[i] =
+			ldexpf(data->scale.at[i] < 0 ? -1.0f : 1.0f, random_int(-3, 3));
 }
 
 static void
@@ -98,12 +113,15 @@ conv_data_new(ConvData *data, const ConvCase *c)
 		.kernel_h = c->kernel_h,
 		.kernel_w = c->kernel_w,
 		.in_lanes = c->lanes,
+		.format = weight_format,
 	};
 
 	conv_data_geometry(data, c);
 	data->out_channels = c->out_channels;
 	data->weights = floats_random(weight_count);
 	data->scale = floats_random((size_t) c->out_channels);
+	if (weight_format != FR_WEIGHTS_F32)
+		shorten_weights(data);
 	data->packed.count =
 		kernels->nn->conv_packed_bytes(&filter) / sizeof(float);
 	data->packed.memory =
@@ -370,8 +388,8 @@ test_conv_same_bits(void)
 									FR_BLOCK * sizeof(float)) == 0;
 		floats_free(&output);
 	}
-	ok(is_same_moved, "%s: same bits at any alignment", kernels->isa);
-	ok(is_same_alone, "%s: same bits for a pixel alone", kernels->isa);
+	ok(is_same_moved, "%s: same bits at any alignment", kernels->name);
+	ok(is_same_alone, "%s: same bits for a pixel alone", kernels->name);
 	conv_data_free(&data);
 }
 
@@ -385,8 +403,8 @@ test_conv_empty(void)
 	kernels->nn->conv(&task);
 	is_int((long) kernels->nn->conv_packed_bytes(
 			   &(FrConvFilter){0, 5, 1, 1, 16, FR_WEIGHTS_F32}),
-		   0, "%s: nothing to pack", kernels->isa);
-	ok(true, "%s: empty convolutions", kernels->isa);
+		   0, "%s: nothing to pack", kernels->name);
+	ok(true, "%s: empty convolutions", kernels->name);
 }
 
 /* ---- depthwise and pooling ---------------------------------------------- */
@@ -481,7 +499,7 @@ test_depthwise(void)
 	}
 	report(&verdict, "120 random depthwise convolutions");
 	kernels->nn->depthwise(&empty);
-	ok(true, "%s: empty depthwise convolution", kernels->isa);
+	ok(true, "%s: empty depthwise convolution", kernels->name);
 }
 
 static Verdict
@@ -542,17 +560,21 @@ test_pool(void)
 					   random_int(1, 4), random_int(1, 19), i % 2);
 	report(&verdict, "40 random poolings");
 	kernels->nn->pool(&empty);
-	ok(true, "%s: empty pooling", kernels->isa);
+	ok(true, "%s: empty pooling", kernels->name);
 }
 
 static void
 test_table(void)
 {
-	test_conv_cases();
-	test_conv_random();
-	test_conv_widths();
-	test_conv_large();
-	test_conv_same_bits();
+	for (int format = 0; format < FR_WEIGHTS_COUNT; ++format)
+	{
+		weight_format = (FrWeightFormat) format;
+		test_conv_cases();
+		test_conv_random();
+		test_conv_widths();
+		test_conv_large();
+		test_conv_same_bits();
+	}
 	test_conv_empty();
 	test_depthwise();
 	test_pool();
