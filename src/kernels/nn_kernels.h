@@ -206,16 +206,18 @@ typedef struct FrNnKernels
 				  int channels, int height, int width, int lanes, float *output,
 				  ptrdiff_t out_block, ptrdiff_t out_row);
 
-	/* Blocked to plain [channels, height, width], one image. */
+	/* Blocked to plain [channels, height, width], one image.  The first
+	 * channel is lane first_lane (0..15) of the input's first block. */
 	void (*unblock)(const float *input, ptrdiff_t in_block, ptrdiff_t in_row,
-					int channels, int height, int width, float *output,
-					ptrdiff_t out_plane, ptrdiff_t out_row);
+					int first_lane, int channels, int height, int width,
+					float *output, ptrdiff_t out_plane, ptrdiff_t out_row);
 
 	/* Blocked to plain [height, width, channels] (detector heads, where a
-	 * Transpose to channels-last follows a convolution). */
+	 * Transpose to channels-last follows a convolution); first_lane as
+	 * above. */
 	void (*unblock_nhwc)(const float *input, ptrdiff_t in_block,
-						 ptrdiff_t in_row, int channels, int height, int width,
-						 float *output);
+						 ptrdiff_t in_row, int first_lane, int channels,
+						 int height, int width, float *output);
 
 	/* In place or out of place over count floats, FR_ACT_PRELU excluded. */
 	void (*activate)(const float *input, float *output, size_t count,

@@ -268,13 +268,15 @@ block(const float *input, ptrdiff_t in_plane, ptrdiff_t in_row, int channels,
 }
 
 static void
-unblock(const float *input, ptrdiff_t in_block, ptrdiff_t in_row, int channels,
-		int height, int width, float *output, ptrdiff_t out_plane,
-		ptrdiff_t out_row)
+unblock(const float *input, ptrdiff_t in_block, ptrdiff_t in_row,
+		int first_lane, int channels, int height, int width, float *output,
+		ptrdiff_t out_plane, ptrdiff_t out_row)
 {
 	for (int c = 0; c < channels; ++c)
 	{
-		const float *plane = input + c / FR_BLOCK * in_block + c % FR_BLOCK;
+		const int lane = first_lane + c;
+		const float *plane =
+			input + lane / FR_BLOCK * in_block + lane % FR_BLOCK;
 
 		for (int y = 0; y < height; ++y)
 		{
@@ -287,26 +289,70 @@ unblock(const float *input, ptrdiff_t in_block, ptrdiff_t in_row, int channels,
 	}
 }
 
+/* count neighbouring lanes of every pixel of a row, to every channels'th
+ * place of the output; count is a constant where it is small. */
+ALWAYS_INLINE void
+unblock_lanes(const float *restrict input, int count, int channels, int width,
+			  float *restrict output)
+{
+	for (int x = 0; x < width; ++x)
+	{
+		const float *pixel = input + (ptrdiff_t) x * FR_BLOCK;
+		float *target = output + (ptrdiff_t) x * channels;
+		int c = 0;
+
+		for (; c + 4 <= count; c += 4)
+			memcpy(target + c, pixel + c, 4 * sizeof(float));
+		for (; c < count; ++c)
+			target[c] = pixel[c];
+	}
+}
+
+static void
+unblock_row(const float *input, int count, int channels, int width,
+			float *output)
+{
+	switch (count)
+	{
+		case 1:
+			unblock_lanes(input, 1, channels, width, output);
+			return;
+		case 2:
+			unblock_lanes(input, 2, channels, width, output);
+			return;
+		case 4:
+			unblock_lanes(input, 4, channels, width, output);
+			return;
+		case 10:
+			unblock_lanes(input, 10, channels, width, output);
+			return;
+		case 16:
+			unblock_lanes(input, 16, channels, width, output);
+			return;
+		default:
+			unblock_lanes(input, count, channels, width, output);
+			return;
+	}
+}
+
 static void
 unblock_nhwc(const float *input, ptrdiff_t in_block, ptrdiff_t in_row,
-			 int channels, int height, int width, float *output)
+			 int first_lane, int channels, int height, int width, float *output)
 {
 	for (int y = 0; y < height; ++y)
 	{
-		for (int x = 0; x < width; ++x)
+		const float *row = input + y * in_row;
+		int lane = first_lane, count;
+
+		for (int c = 0; c < channels; c += count)
 		{
-			const float *pixel = input + y * in_row + x * FR_BLOCK;
-
-			for (int c = 0; c < channels; c += FR_BLOCK)
-			{
-				const int count =
-					channels - c < FR_BLOCK ? channels - c : FR_BLOCK;
-
-				memcpy(output, pixel + c / FR_BLOCK * in_block,
-					   (size_t) count * sizeof(float));
-				output += count;
-			}
+			count =
+				channels - c < FR_BLOCK - lane ? channels - c : FR_BLOCK - lane;
+			unblock_row(row + lane, count, channels, width, output + c);
+			row += in_block;
+			lane = 0;
 		}
+		output += (ptrdiff_t) width * channels;
 	}
 }
 

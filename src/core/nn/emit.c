@@ -240,8 +240,12 @@ emit_map(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 		.height = map->height,
 		.width = map->width,
 		.lanes = map->lanes,
+		.first_lane = in->first_lane,
 		.factor_h = unit->factor_h,
 		.factor_w = unit->factor_w,
+		.activation = unit->activation,
+		.low = unit->low,
+		.high = unit->high,
 	};
 
 	/* The plain side: block means plane. */
@@ -274,7 +278,8 @@ emit_map(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 		step->split = FR_SPLIT_BLOCKS;
 		step->split_size = 1;
 	}
-	return fr_describe(planner, step, "%s %s", map_names[unit->kind],
+	return fr_describe(planner, step, "%s%s %s", map_names[unit->kind],
+					   unit->activation != FR_ACT_NONE ? " +activation" : "",
 					   planner->kernels->isa);
 }
 
@@ -386,6 +391,8 @@ emit_step(FrPlanner *planner, int index, FrStep *step)
 	if (!step->description.name)
 		step->description.name = "";
 	step->description.shape = planner->graph->values[unit->output].shape;
+	if (unit->part_count > 0)
+		step->description.shape.dims[1] = unit->out_channels;
 	if (unit->kind != FR_UNIT_PLAIN)
 	{
 		const FrSlot *in = &planner->slots[unit->in_slot];

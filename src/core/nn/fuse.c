@@ -16,9 +16,8 @@
 #include <math.h>
 #include <string.h>
 
-/* The node that alone reads a value, or -1. */
-static int32_t
-only_user(const FrPlanner *planner, int32_t value)
+int32_t
+fr_only_user(const FrPlanner *planner, int32_t value)
 {
 	if (planner->is_output[value] || use_count(planner, value) != 1)
 		return -1;
@@ -53,6 +52,7 @@ allocate(FrPlanner *planner)
 	planner->use_nodes = fr_arena_alloc_zeroed(scratch, uses, sizeof(int32_t));
 	planner->is_output = fr_arena_alloc_zeroed(scratch, values, sizeof(bool));
 	planner->is_blocked = fr_arena_alloc_zeroed(scratch, values, sizeof(bool));
+	planner->is_part = fr_arena_alloc_zeroed(scratch, values, sizeof(bool));
 	planner->is_claimed = fr_arena_alloc_zeroed(scratch, nodes, sizeof(bool));
 	planner->unit_at = fr_arena_alloc_zeroed(scratch, nodes, sizeof(FrUnit *));
 	planner->channel_scale =
@@ -60,8 +60,9 @@ allocate(FrPlanner *planner)
 	planner->channel_shift =
 		fr_arena_alloc_zeroed(scratch, channels, sizeof(float));
 	if (!planner->producer || !planner->use_first || !planner->use_nodes ||
-		!planner->is_output || !planner->is_blocked || !planner->is_claimed ||
-		!planner->unit_at || !planner->channel_scale || !planner->channel_shift)
+		!planner->is_output || !planner->is_blocked || !planner->is_part ||
+		!planner->is_claimed || !planner->unit_at || !planner->channel_scale ||
+		!planner->channel_shift)
 		return fr_fail_nomem(planner->error, values * sizeof(int32_t));
 	return FR_OK;
 }
@@ -222,7 +223,7 @@ fr_find_swish(const FrPlanner *planner, int32_t value, int32_t *gate)
 
 		if (!is_gate || second->op != FR_OP_MUL ||
 			planner->is_claimed[uses[0]] || planner->is_claimed[uses[1]] ||
-			only_user(planner, first->outputs[0]) != uses[1 - k])
+			fr_only_user(planner, first->outputs[0]) != uses[1 - k])
 			continue;
 		*gate = uses[k];
 		return uses[1 - k];
@@ -320,7 +321,7 @@ fr_unit_take_followers(FrPlanner *planner, FrUnit *unit, int32_t *last)
 			planner->is_claimed[gate] = true;
 			is_taken = true;
 		}
-		else if ((next = only_user(planner, unit->output)) >= 0)
+		else if ((next = fr_only_user(planner, unit->output)) >= 0)
 		{
 			status = fr_unit_take_next(planner, unit,
 									   &planner->graph->nodes[next], &is_taken);
@@ -636,6 +637,8 @@ fr_plan_fuse(FrPlanner *planner)
 	for (int32_t i = 0; i < graph->node_count && status == FR_OK; i++)
 		if (planner->unit_at[i])
 			status = take_before(planner, planner->unit_at[i]);
+	if (status == FR_OK && !planner->is_reference)
+		status = fr_fuse_merge(planner);
 	for (int32_t i = 0; i < graph->node_count && status == FR_OK; i++)
 	{
 		if (!planner->is_claimed[i])

@@ -1,8 +1,9 @@
 /*
- * fuse.h: what the two files of the fusion stage share.
+ * fuse.h: what the files of the fusion stage share.
  *
  * fuse.c has the units with weights and what follows them (passes one and
- * two), fuse_rest.c every other node (pass three).  Private to core/nn.
+ * two), fuse_merge.c those that are better computed together, fuse_rest.c
+ * every other node (pass three).  Private to core/nn.
  */
 #ifndef FR_CORE_NN_FUSE_H
 #define FR_CORE_NN_FUSE_H
@@ -52,6 +53,13 @@ int32_t fr_find_swish(const FrPlanner *planner, int32_t value, int32_t *gate);
 /* Whether kernels can take the window: moderate numbers, padding less than
  * the kernel's reach. */
 bool fr_is_window_usable(const FrWindow *window);
+
+/* The node that alone reads a value, or -1. */
+int32_t fr_only_user(const FrPlanner *planner, int32_t value);
+
+/* Between passes two and three: merge units that read the same value
+ * (fuse_merge.c). */
+FrStatus fr_fuse_merge(FrPlanner *planner);
 
 /* Pass three: a unit for a node that no other has taken. */
 FrStatus fr_fuse_rest(FrPlanner *planner, int32_t index);

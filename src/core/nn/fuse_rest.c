@@ -144,13 +144,46 @@ match_nhwc(const FrPlanner *planner, const FrNode *node, FrUnit *unit)
 	static const int channels_last[4] = {0, 2, 3, 1};
 
 	if (node->op != FR_OP_TRANSPOSE || node->u.transpose.rank != 4 ||
-		!is_blocked_input(planner, node->inputs[0]))
+		(!is_blocked_input(planner, node->inputs[0]) &&
+		 !planner->is_part[node->inputs[0]]))
 		return false;
 	for (int i = 0; i < 4; i++)
 		if (node->u.transpose.permutation[i] != channels_last[i])
 			return false;
 	unit->kind = FR_UNIT_NHWC;
 	return true;
+}
+
+/* A detector's head: channels last, under another shape, activated.  Reshape
+ * and an activation without slopes that alone read the output are taken. */
+static FrStatus
+take_nhwc_followers(FrPlanner *planner, FrUnit *unit, int32_t *last)
+{
+	int32_t next = fr_only_user(planner, unit->output), shape = -1;
+	FrActivationForm form;
+	bool is_found;
+	FrStatus status;
+
+	if (next >= 0 && planner->graph->nodes[next].op == FR_OP_RESHAPE)
+	{
+		shape = next;
+		next = fr_only_user(planner, planner->graph->nodes[next].outputs[0]);
+	}
+	if (next < 0 || planner->graph->nodes[next].op == FR_OP_PRELU ||
+		planner->graph->nodes[next].op == FR_OP_LEAKY_RELU)
+		return FR_OK;
+	status = fr_activation_form(planner, &planner->graph->nodes[next], &form,
+								&is_found);
+	if (status != FR_OK || !is_found)
+		return status;
+	if (shape >= 0)
+		planner->is_claimed[shape] = true;
+	unit->activation = form.activation;
+	unit->low = form.low;
+	unit->high = form.high;
+	unit->output = planner->graph->nodes[next].outputs[0];
+	*last = next;
+	return FR_OK;
 }
 
 /* Reshapes of plain tensors, and of blocked ones whose blocks stay. */
@@ -307,11 +340,18 @@ fr_fuse_rest(FrPlanner *planner, int32_t index)
 	{
 		FrUnit empty = *unit;
 
+		if (match_nhwc(planner, node, unit))
+		{
+			planner->is_claimed[index] = true;
+			status = take_nhwc_followers(planner, unit, &index);
+			fr_unit_place(planner, unit, index);
+			return status;
+		}
 		if (match_pool(planner, node, unit) ||
 			match_average(planner, node, unit) ||
 			match_upsample(planner, node, unit) ||
 			match_concat(planner, node, unit) ||
-			match_nhwc(planner, node, unit) || match_alias(planner, node, unit))
+			match_alias(planner, node, unit))
 		{
 			fr_unit_place(planner, unit, index);
 			return FR_OK;

@@ -43,11 +43,12 @@ prepare(FrPlanner *planner)
 		outputs += (size_t) graph->nodes[i].output_count;
 	}
 
-	/* Each request makes at most one conversion. */
-	size_t units =
-		(size_t) graph->node_count + inputs + (size_t) graph->output_count + 1;
-	size_t slots = (size_t) graph->input_count + outputs + 2 * inputs +
+	/* Each request makes at most two conversions; merged units have a slot
+	 * for the whole. */
+	size_t units = (size_t) graph->node_count + 2 * inputs +
 				   (size_t) graph->output_count + 1;
+	size_t slots = (size_t) graph->input_count + (size_t) graph->node_count +
+				   outputs + 3 * inputs + (size_t) graph->output_count + 1;
 
 	planner->units = fr_arena_alloc_zeroed(scratch, units, sizeof(FrUnit *));
 	planner->unit_slots =
@@ -143,7 +144,7 @@ is_fill_equal(const FrSlot *slot, const Need *need)
 static bool
 is_slot_usable(const FrSlot *slot, const Need *need)
 {
-	if (slot->lanes != need->lanes)
+	if (slot->lanes != need->lanes || slot->is_range)
 		return false;
 	if ((need->is_compact && (slot->fill != FR_FILL_NONE || slot->is_shared)) ||
 		(slot->is_compact && need->fill != FR_FILL_NONE))
@@ -218,6 +219,10 @@ request(FrPlanner *planner, int32_t value, const Need *need, int32_t *found)
 					   value_of(planner, value)->name
 						   ? value_of(planner, value)->name
 						   : "");
+	/* A range of channels becomes plain first. */
+	if (planner->slots[source].is_range && need->lanes != 0 &&
+		(status = request(planner, value, &need_plain, &source)) != FR_OK)
+		return status;
 	if ((status = new_slot(planner, value, need->lanes, found)) != FR_OK)
 		return status;
 	grow_border(&planner->slots[*found], need);
@@ -355,13 +360,64 @@ input_need(const FrPlanner *planner, const FrUnit *unit)
 	return need;
 }
 
+/* One slot for all outputs of a merged unit, and a range of it for each. */
+static FrStatus
+new_merged_output(FrPlanner *planner, FrUnit *unit)
+{
+	FrStatus status =
+		new_slot(planner, unit->parts[0], FR_BLOCK, &unit->out_slot);
+	FrSlot *whole = &planner->slots[unit->out_slot];
+	int channel = 0;
+
+	if (status != FR_OK)
+		return status;
+	whole->channels = unit->out_channels;
+	whole->blocks = (unit->out_channels + FR_BLOCK - 1) / FR_BLOCK;
+	for (int i = 0; i < unit->part_count && status == FR_OK; i++)
+	{
+		int32_t part;
+
+		status = new_output(planner, unit->parts[i], FR_BLOCK, &part);
+		if (status != FR_OK)
+			break;
+		planner->slots[part].parent = unit->out_slot;
+		planner->slots[part].is_range = true;
+		planner->slots[part].block_offset = channel / FR_BLOCK;
+		planner->slots[part].first_lane = channel % FR_BLOCK;
+		channel += planner->slots[part].channels;
+	}
+	return status;
+}
+
+/* The slot that a unit's main input is in. */
+static FrStatus
+request_input(FrPlanner *planner, FrUnit *unit)
+{
+	Need need = input_need(planner, unit);
+	int32_t slot = planner->value_slots[planner->same_as[unit->input]];
+
+	if (unit->source)
+	{
+		unit->in_slot = unit->source->out_slot;
+		grow_border(&planner->slots[unit->in_slot], &need);
+		return FR_OK;
+	}
+	if (unit->kind == FR_UNIT_NHWC && planner->is_part[unit->input])
+	{
+		while (!planner->slots[slot].is_range)
+			slot = planner->slots[slot].next;
+		unit->in_slot = slot;
+		return FR_OK;
+	}
+	return request(planner, unit->input, &need, &unit->in_slot);
+}
+
 static FrStatus
 lay_out_kernel(FrPlanner *planner, FrUnit *unit)
 {
-	Need need = input_need(planner, unit);
 	bool is_plain =
 		unit->kind == FR_UNIT_ACTIVATE || unit->kind == FR_UNIT_NHWC;
-	FrStatus status = request(planner, unit->input, &need, &unit->in_slot);
+	FrStatus status = request_input(planner, unit);
 
 	unit->operand_slot = unit->vector_slot = -1;
 	if (status == FR_OK && unit->vector >= 0)
@@ -371,8 +427,10 @@ lay_out_kernel(FrPlanner *planner, FrUnit *unit)
 		status =
 			request(planner, unit->operand, &need_blocked, &unit->operand_slot);
 	if (status == FR_OK)
-		status = new_output(planner, unit->output, is_plain ? 0 : FR_BLOCK,
-							&unit->out_slot);
+		status = unit->part_count > 0
+					 ? new_merged_output(planner, unit)
+					 : new_output(planner, unit->output,
+								  is_plain ? 0 : FR_BLOCK, &unit->out_slot);
 	if (status == FR_OK)
 		schedule(planner, unit);
 	return status;

@@ -109,6 +109,12 @@ typedef struct FrUnit
 	FrBinary binary; /* ELTWISE with an operand */
 	bool is_operand_vector;
 	int factor_h, factor_w; /* UPSAMPLE */
+
+	/* A merged unit (fuse_merge.c): the values that its output channels are,
+	 * one after another, and the merged unit whose output it reads. */
+	int part_count; /* 0: an ordinary unit */
+	int32_t *parts;
+	struct FrUnit *source;
 } FrUnit;
 
 /* ---- slots: physical tensors --------------------------------------------- */
@@ -133,7 +139,10 @@ typedef struct FrSlot
 	bool is_compact;  /* a vector whose blocks are contiguous: no border */
 	int32_t parent;	  /* slot that this one is a part of, or -1 */
 	int block_offset; /* first block within the parent */
-	int32_t next;	  /* further slots of the same value, or -1 */
+	bool is_range;	  /* any channels of the parent, from lane first_lane of
+					   * that block on: to be read by conversions only */
+	int first_lane;
+	int32_t next; /* further slots of the same value, or -1 */
 
 	ptrdiff_t row, block, image; /* strides in floats */
 	size_t bytes, offset;		 /* in the arena; roots only */
@@ -171,8 +180,11 @@ typedef struct FrMapTask
 	ptrdiff_t in_block, in_row;
 	float *output;
 	ptrdiff_t out_block, out_row;
+	int first_lane; /* UNBLOCK, NHWC: of the first channel */
 	int channels, blocks, height, width, lanes;
 	int factor_h, factor_w;
+	FrActivation activation; /* NHWC, on the output */
+	float low, high;
 } FrMapTask;
 
 typedef struct FrStep
@@ -258,6 +270,7 @@ typedef struct FrPlanner
 	int32_t *use_nodes; /* [...]: node indices */
 	bool *is_output;	/* [values] */
 	bool *is_blocked;	/* [values]: its maker writes it blocked */
+	bool *is_part;		/* [values]: channels of a merged unit's output */
 	bool *is_claimed;	/* [nodes]: part of a unit */
 	FrUnit **unit_at;	/* [nodes]: the unit that runs at this position */
 	float *channel_scale, *channel_shift; /* [most channels of any value] */

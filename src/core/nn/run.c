@@ -187,6 +187,19 @@ run_eltwise(const FrStep *step, int64_t image, Piece piece,
 	kernels->eltwise(&task);
 }
 
+/* Activated while the values are in the cache. */
+static void
+run_nhwc(const FrMapTask *task, const FrNnKernels *kernels)
+{
+	kernels->unblock_nhwc(task->input, task->in_block, task->in_row,
+						  task->first_lane, task->channels, task->height,
+						  task->width, task->output);
+	if (task->activation != FR_ACT_NONE)
+		kernels->activate(task->output, task->output,
+						  (size_t) task->height * (size_t) task->out_row,
+						  task->activation, task->low, task->high);
+}
+
 static void
 run_map(const FrStep *step, int64_t image, Piece piece,
 		const FrNnKernels *kernels)
@@ -214,13 +227,11 @@ run_map(const FrStep *step, int64_t image, Piece piece,
 					   task.height, task.width, task.lanes, task.output,
 					   task.out_block, task.out_row);
 	else if (step->kind == FR_UNIT_UNBLOCK)
-		kernels->unblock(task.input, task.in_block, task.in_row, task.channels,
-						 task.height, task.width, task.output, task.out_block,
-						 task.out_row);
+		kernels->unblock(task.input, task.in_block, task.in_row,
+						 task.first_lane, task.channels, task.height,
+						 task.width, task.output, task.out_block, task.out_row);
 	else if (step->kind == FR_UNIT_NHWC)
-		kernels->unblock_nhwc(task.input, task.in_block, task.in_row,
-							  task.channels, task.height, task.width,
-							  task.output);
+		run_nhwc(&task, kernels);
 	else if (step->kind == FR_UNIT_AVERAGE)
 		kernels->global_average(task.input, task.in_block, task.in_row,
 								task.blocks, task.height, task.width,

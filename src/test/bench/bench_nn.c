@@ -258,9 +258,9 @@ run_block(const MapJob *job)
 static void
 run_unblock(const MapJob *job)
 {
-	job->nn->unblock(job->a, 0, (ptrdiff_t) job->size * FR_BLOCK, 16, job->size,
-					 job->size, job->output, (ptrdiff_t) job->size * job->size,
-					 job->size);
+	job->nn->unblock(job->a, 0, (ptrdiff_t) job->size * FR_BLOCK, 0, 16,
+					 job->size, job->size, job->output,
+					 (ptrdiff_t) job->size * job->size, job->size);
 }
 
 static const struct

@@ -263,7 +263,7 @@ test_block(int channels, int height, int width, int lanes)
 	}
 	if (lanes == FR_BLOCK)
 	{
-		kernels->nn->unblock(blocked.at, map, row, channels, height, width,
+		kernels->nn->unblock(blocked.at, map, row, 0, channels, height, width,
 							 back.at, (ptrdiff_t) height * width, width);
 		for (int i = 0; i < channels * height * width; ++i)
 		{
@@ -273,11 +273,40 @@ test_block(int channels, int height, int width, int lanes)
 					plain.at[c * plane + y * plain_row + i % width], 0, c, y,
 					i % width);
 		}
-		kernels->nn->unblock_nhwc(blocked.at, map, row, channels, height, width,
-								  back.at);
+		kernels->nn->unblock_nhwc(blocked.at, map, row, 0, channels, height,
+								  width, back.at);
 		for (int i = 0; i < channels * height * width; ++i)
 		{
 			const int pixel = i / channels, c = i % channels;
+
+			compare(
+				&verdict, back.at[i],
+				plain.at[c * plane + pixel / width * plain_row + pixel % width],
+				0, c, pixel / width, pixel % width);
+		}
+	}
+	for (int first = 1; first < channels && lanes == FR_BLOCK; first += 4)
+	{
+		const int count = channels - first;
+		const ptrdiff_t block = first / FR_BLOCK * map;
+
+		kernels->nn->unblock(blocked.at + block, map, row, first % FR_BLOCK,
+							 count, height, width, back.at,
+							 (ptrdiff_t) height * width, width);
+		for (int i = 0; i < count * height * width; ++i)
+		{
+			const int c = i / (height * width), y = i / width % height;
+
+			compare(&verdict, back.at[i],
+					plain.at[(first + c) * plane + y * plain_row + i % width],
+					0, c, y, i % width);
+		}
+		kernels->nn->unblock_nhwc(blocked.at + block, map, row,
+								  first % FR_BLOCK, count, height, width,
+								  back.at);
+		for (int i = 0; i < count * height * width; ++i)
+		{
+			const int pixel = i / count, c = first + i % count;
 
 			compare(
 				&verdict, back.at[i],
