@@ -165,6 +165,22 @@ typedef struct FrEltwiseTask
 	FrEpilogue epilogue; /* residual is not used */
 } FrEltwiseTask;
 
+/* An 8-bit picture, [rows, width, 3], to a map of 4 lanes: the channels as
+ * (v - mean) * scale, then mean[3] and scale[3] = 0.  What is beyond the
+ * picture gets v = 0. */
+typedef struct FrPictureTask
+{
+	const uint8_t *pixels;
+	ptrdiff_t row_bytes;
+	int rows, width; /* of the picture; rows beyond out_h do not count */
+	int is_swapped;	 /* first output channel = last of the picture */
+	int is_mirrored; /* the picture's pixels from right to left */
+	float mean[4], scale[4];
+	float *output;
+	ptrdiff_t out_row;
+	int out_h, out_w; /* width <= out_w */
+} FrPictureTask;
+
 typedef struct FrNnKernels
 {
 	/* Output blocks that one packed group of weights spans (NB). */
@@ -205,6 +221,8 @@ typedef struct FrNnKernels
 	void (*block)(const float *input, ptrdiff_t in_plane, ptrdiff_t in_row,
 				  int channels, int height, int width, int lanes, float *output,
 				  ptrdiff_t out_block, ptrdiff_t out_row);
+
+	void (*block_u8)(const FrPictureTask *task);
 
 	/* Blocked to plain [channels, height, width], one image.  The first
 	 * channel is lane first_lane (0..15) of the input's first block. */

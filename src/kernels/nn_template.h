@@ -20,6 +20,7 @@
 #include "kernels/nn_conv.h"
 #include "kernels/nn_depthwise.h"
 #include "kernels/nn_maps.h"
+#include "kernels/nn_picture.h"
 
 const FrNnKernels NN_KERNELS = {
 	.conv_group_blocks = GROUP_BLOCKS,
@@ -32,6 +33,7 @@ const FrNnKernels NN_KERNELS = {
 	.global_average = global_average,
 	.upsample = upsample,
 	.block = block,
+	.block_u8 = block_u8,
 	.unblock = unblock,
 	.unblock_nhwc = unblock_nhwc,
 	.activate = activate,

@@ -74,8 +74,7 @@ run_network(FrNet *detector, const FrDescriptor *descriptor,
 	FrStatus status = fr_net_plan(detector, &shape, cancel, plan, error);
 
 	if (status == FR_OK)
-		status = fr_input_fill(image, descriptor, false, *width, *height,
-							   cancel, fr_plan_input(*plan, 0), error);
+		status = fr_input_set(*plan, 0, image, descriptor, false, error);
 	if (status == FR_OK)
 		status = fr_plan_run(*plan, cancel, error);
 	return status;

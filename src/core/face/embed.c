@@ -29,22 +29,14 @@ run_batch(FrPlan *plan, const FrDescriptor *descriptor, const FrImage *crops,
 		  int count, int batch, int dims, bool is_mirrored,
 		  const FrCancel *cancel, const float **output, FrError *error)
 {
-	int width = descriptor->input_width, height = descriptor->input_height;
-	size_t image_floats = (size_t) 3 * (size_t) width * (size_t) height;
-	float *planes = fr_plan_input(plan, 0);
-
 	for (int i = 0; i < count; i++)
 	{
 		FrStatus status =
-			fr_input_fill(&crops[i], descriptor, is_mirrored, width, height,
-						  cancel, planes + (size_t) i * image_floats, error);
+			fr_input_set(plan, i, &crops[i], descriptor, is_mirrored, error);
 
 		if (status != FR_OK)
 			return status;
 	}
-	memset(planes + (size_t) count * image_floats, 0,
-		   (size_t) (batch - count) * image_floats * sizeof(float));
-
 	FrStatus status = fr_plan_run(plan, cancel, error);
 	const FrShape *shape;
 	size_t value_count = 0;

@@ -84,3 +84,24 @@ fr_input_fill(const FrImage *image, const FrDescriptor *descriptor,
 	}
 	return FR_OK;
 }
+
+FrStatus
+fr_input_set(FrPlan *plan, int64_t index, const FrImage *image,
+			 const FrDescriptor *descriptor, bool is_mirrored, FrError *error)
+{
+	FrPicture picture = {
+		.pixels = image->pixels,
+		.row_bytes = (size_t) image->width * 3,
+		.width = image->width,
+		.height = image->height,
+		.is_swapped = descriptor->is_bgr,
+		.is_mirrored = is_mirrored,
+	};
+
+	for (int channel = 0; channel < 3; channel++)
+	{
+		picture.mean[channel] = descriptor->mean[channel];
+		picture.scale[channel] = descriptor->scale[channel];
+	}
+	return fr_plan_set_picture(plan, 0, index, &picture, error);
+}

@@ -273,6 +273,8 @@ emit_map(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	if (unit->kind == FR_UNIT_UPSAMPLE)
 		work *= (double) unit->factor_h * unit->factor_w;
 	fr_split_rows(step, work, map->height);
+	if (unit->kind == FR_UNIT_BLOCK && in->is_input)
+		step->pictures = &planner->plan->pictures[unit->in_slot];
 	if (unit->kind == FR_UNIT_AVERAGE && step->split != FR_SPLIT_NONE)
 	{
 		step->split = FR_SPLIT_BLOCKS;
@@ -429,6 +431,11 @@ emit_ends(FrPlanner *planner)
 							 (size_t) graph->output_count * sizeof(float *));
 	for (int i = 0; i < graph->input_count; i++)
 		plan->inputs[i] = fr_slot_data(planner, i);
+
+	FrStatus status = fr_plan_emit_pictures(planner);
+
+	if (status != FR_OK)
+		return status;
 	for (int i = 0; i < graph->output_count; i++)
 	{
 		int32_t value = graph->outputs[i];

@@ -66,6 +66,27 @@ FrStatus fr_net_plan(FrNet *net, const FrShape *inputs, const FrCancel *cancel,
  * the net were written. */
 float *fr_plan_input(FrPlan *plan, int index);
 
+/* An 8-bit picture as input; zeroed, it is all zero. */
+typedef struct FrPicture
+{
+	const uint8_t *pixels; /* [height, width, 3]; to stay until the run ends */
+	size_t row_bytes;	   /* from row to row */
+	int width, height; /* at most the input's; beyond them it is black: v = 0 */
+	bool is_swapped;   /* the network's first channel is the picture's last */
+	bool is_mirrored;  /* left and right exchanged */
+	float mean[3], scale[3]; /* of the network's channels: (v - mean) * scale */
+} FrPicture;
+
+/*
+ * Use *picture as image number image of input number index, instead of what
+ * fr_plan_input points at: for the next fr_plan_run only, and for the whole
+ * batch (images that get no picture are zero).  The input is [n, 3, h, w] or
+ * [n, h, w, 3].  Where the network allows it, pixels are converted on the way
+ * into its first layer.
+ */
+FrStatus fr_plan_set_picture(FrPlan *plan, int index, int64_t image,
+							 const FrPicture *picture, FrError *error);
+
 /* Run; cancel is polled between operators and between row chunks of long
  * ones. */
 FrStatus fr_plan_run(FrPlan *plan, const FrCancel *cancel, FrError *error);

@@ -173,6 +173,19 @@ typedef enum FrSplit
 	FR_SPLIT_BLOCKS /* groups of output blocks: large weights */
 } FrSplit;
 
+/* An input that may be given as 8-bit pictures (picture.c). */
+typedef struct FrPictureInput
+{
+	bool is_used;	/* for the next run */
+	bool is_direct; /* BLOCK steps read the pixels; else the planes are filled
+					 * before the run */
+	bool is_channels_last;
+	int64_t images;
+	int height, width;
+	FrPicture *pictures; /* [images]; NULL: no input for pictures */
+	float *planes;
+} FrPictureInput;
+
 /* One image's conversion or reduction; which fields count depends on kind. */
 typedef struct FrMapTask
 {
@@ -201,6 +214,7 @@ typedef struct FrStep
 	size_t weights_group;
 	int blocks_group;
 	FrBorder border;
+	const FrPictureInput *pictures; /* BLOCK of a graph input, else NULL */
 	union
 	{
 		FrConvTask conv;
@@ -236,6 +250,7 @@ struct FrPlan
 	FrPackStore weights; /* of constants that exist in this plan only */
 	FrShape *input_shapes;
 	float **inputs;
+	FrPictureInput *pictures; /* [inputs] */
 	const float **outputs;
 	bool is_poisoned;
 	float *arena;		/* the net's, shared by its plans */
@@ -371,6 +386,23 @@ void fr_split_rows(FrStep *step, double work, int rows);
 /* Write e.g. "conv 3x3 s1 avx512" for the step. */
 FrStatus fr_describe(FrPlanner *planner, FrStep *step, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* ---- pictures (picture.c) ------------------------------------------------- */
+
+/* Which inputs can be given as pictures, and how. */
+FrStatus fr_plan_emit_pictures(FrPlanner *planner);
+
+/* Fill the planes of an input whose pictures no step reads. */
+FrStatus fr_picture_fill(const FrPictureInput *input, const FrCancel *cancel,
+						 FrError *error);
+
+/* Do what a BLOCK step's *map asks for, from a picture: rows from first_row
+ * on; map->output points at their place. */
+void fr_picture_run(const FrPictureInput *input, int64_t image, int first_row,
+					int rows, const FrMapTask *map, const FrNnKernels *kernels);
+
+/* Forget the pictures: their pixels may be gone after a run. */
+void fr_picture_done(FrPlan *plan);
 
 /* Make a plan for the shapes in planner->plan. */
 FrStatus fr_plan_make(FrPlanner *planner);

@@ -222,7 +222,10 @@ run_map(const FrStep *step, int64_t image, Piece piece,
 		task.output += piece.first * task.out_block;
 		task.blocks = piece.count;
 	}
-	if (step->kind == FR_UNIT_BLOCK)
+	if (step->pictures && step->pictures->is_used && step->pictures->is_direct)
+		fr_picture_run(step->pictures, image, piece.first, piece.count, &task,
+					   kernels);
+	else if (step->kind == FR_UNIT_BLOCK)
 		kernels->block(task.input, task.in_block, task.in_row, task.channels,
 					   task.height, task.width, task.lanes, task.output,
 					   task.out_block, task.out_row);
@@ -378,7 +381,10 @@ fr_plan_run(FrPlan *plan, const FrCancel *cancel, FrError *error)
 
 	if (plan->is_poisoned)
 		poison(plan);
+	for (int i = 0; i < plan->graph.input_count && status == FR_OK; i++)
+		status = fr_picture_fill(&plan->pictures[i], cancel, error);
 	for (int i = 0; i < plan->step_count && status == FR_OK; i++)
 		status = fr_plan_run_step(plan, i, cancel, error);
+	fr_picture_done(plan);
 	return status;
 }

@@ -320,9 +320,59 @@ test_block(int channels, int height, int width, int lanes)
 	floats_free(&back);
 }
 
+/* A picture of 8-bit pixels into four lanes. */
+static void
+test_picture(int rows, int width, int out_h, int out_w, int flags)
+{
+	const ptrdiff_t row_bytes = width * 3 + 7, out_row = out_w * 4 + 3;
+	const size_t bytes = rows > 0 ? (size_t) (row_bytes * rows - 7) : 0;
+	uint8_t *pixels = malloc(bytes ? bytes : 1);
+	Floats output = floats_new((size_t) (out_row * out_h - 3), 1);
+	Verdict verdict = {0};
+	FrPictureTask task = {.pixels = pixels,
+						  .row_bytes = row_bytes,
+						  .rows = rows,
+						  .width = width,
+						  .is_swapped = flags & 1,
+						  .is_mirrored = flags >> 1,
+						  .mean = {127.5f, 104.007f, 3.25f},
+						  .scale = {0.0078125f, 1.7f, -0.01f},
+						  .output = output.at,
+						  .out_row = out_row,
+						  .out_h = out_h,
+						  .out_w = out_w};
+
+	for (size_t i = 0; i < bytes; ++i)
+		pixels[i] = (uint8_t) (i * 2654435761u >> 11);
+	kernels->nn->block_u8(&task);
+	for (int i = 0; i < out_h * out_w * 4; ++i)
+	{
+		const int y = i / 4 / out_w, x = i / 4 % out_w, c = i % 4;
+		const int from = task.is_mirrored ? width - 1 - x : x;
+		float value = 0.0f;
+
+		if (y < rows && x < width && c < 3)
+			value = pixels[y * row_bytes + from * 3 +
+						   (task.is_swapped ? 2 - c : c)];
+		compare(&verdict, output.at[y * out_row + x * 4 + c],
+				(value - task.mean[c]) * task.scale[c], 0, c, y, x);
+	}
+	report(&verdict, "picture to blocked");
+	floats_free(&output);
+	free(pixels);
+}
+
 static void
 test_maps(void)
 {
+	for (int flags = 0; flags < 4; ++flags)
+	{
+		test_picture(3, 1, 3, 1, flags);
+		test_picture(2, 4, 2, 4, flags);
+		test_picture(2, 7, 4, 9, flags);
+		test_picture(1, 37, 1, 37, flags);
+		test_picture(0, 0, 2, 5, flags);
+	}
 	test_global_average(7, 7);
 	test_global_average(1, 3);
 	test_global_average(0, 5);
