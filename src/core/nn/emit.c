@@ -111,10 +111,36 @@ emit_border(FrPlanner *planner, int32_t index, FrBorder *border)
 		.pad = {slot->pad[0], slot->pad[1], slot->pad[2], slot->pad[3]},
 		.fill = slot->fill,
 	};
+	if (slot->lines)
+	{
+		/* Below the map is where the lines end: filled by its last piece. */
+		border->images = 1;
+		border->height = slot->lines - slot->pad[0];
+		border->pad[2] = 0;
+	}
 	if (slot->fill == FR_FILL_VECTOR)
 		return fr_blocked_constant(planner, slot->fill_values, slot->channels,
 								   &border->values);
 	return FR_OK;
+}
+
+/* The lines that a step of a strip writes to. */
+static void
+emit_lines(const FrPlanner *planner, int32_t index, FrLines *lines)
+{
+	const FrSlot *slot = &planner->slots[index];
+
+	if (!slot->lines)
+		return;
+	*lines = (FrLines){
+		.top = fr_slot_data(planner, index) - slot->pad[0] * slot->row -
+			   (ptrdiff_t) slot->pad[1] * slot->lanes,
+		.row = slot->row,
+		.block = slot->block,
+		.blocks = slot->blocks,
+		.bottom = slot->pad[2],
+		.end = (slot->pad[0] + slot->height) * slot->row,
+	};
 }
 
 /* ---- kernels without weights ---------------------------------------------- */
@@ -378,6 +404,32 @@ emit_task(FrPlanner *planner, const FrUnit *unit, const int32_t *slots,
 				   (int) unit->kind);
 }
 
+/* What a step needs to know as part of a strip. */
+static FrStatus
+emit_strip(FrPlanner *planner, int index, FrStep *step)
+{
+	const FrStrip *strip = &planner->plan->strips[step->strip - 1];
+	int factor = step->kind == FR_UNIT_UPSAMPLE ? step->u.map.factor_h : 1;
+	int most = 0;
+
+	for (int round = 0; round < strip->rounds; round++)
+	{
+		const FrStripPiece *piece =
+			&strip->pieces[(ptrdiff_t) round * strip->count + index -
+						   strip->first];
+
+		if (piece->count > most)
+			most = piece->count;
+	}
+	if (step->split == FR_SPLIT_NONE)
+		step->split_size = most;
+	step->split = FR_SPLIT_ROWS;
+	step->description.strip = step->strip;
+	step->description.strip_rows = most * factor;
+	return fr_describe(planner, step, "%s, strip %d, %d rows",
+					   step->description.kernel, step->strip, most * factor);
+}
+
 static FrStatus
 emit_step(FrPlanner *planner, int index, FrStep *step)
 {
@@ -407,11 +459,14 @@ emit_step(FrPlanner *planner, int index, FrStep *step)
 			step->operand_image = planner->slots[unit->operand_slot].image;
 		if (unit->vector_slot >= 0)
 			step->vector_image = planner->slots[unit->vector_slot].image;
+		step->strip = unit->strip;
+		emit_lines(planner, unit->out_slot, &step->lines);
 		status = emit_border(planner, unit->out_slot, &step->border);
 	}
-	return status == FR_OK
-			   ? emit_task(planner, unit, planner->unit_slots[index], step)
-			   : status;
+	if (status == FR_OK)
+		status = emit_task(planner, unit, planner->unit_slots[index], step);
+	return status == FR_OK && unit->strip ? emit_strip(planner, index, step)
+										  : status;
 }
 
 /* Where the caller finds inputs and outputs. */

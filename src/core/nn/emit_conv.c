@@ -167,7 +167,8 @@ flatten_images(FrStep *step)
 
 /* Choose the axis along which a large convolution is cut. */
 static void
-split_conv(FrPlanner *planner, const FrPacked *packed, FrStep *step)
+split_conv(FrPlanner *planner, const FrUnit *unit, const FrPacked *packed,
+		   FrStep *step)
 {
 	const FrConvTask *task = &step->u.conv;
 	const FrNnKernels *kernels = planner->kernels->nn;
@@ -179,7 +180,7 @@ split_conv(FrPlanner *planner, const FrPacked *packed, FrStep *step)
 	step->split = FR_SPLIT_NONE;
 	if (pieces <= 1.0)
 		return;
-	if (packed->group_bytes > LARGE_WEIGHTS_BYTES &&
+	if (!unit->strip && packed->group_bytes > LARGE_WEIGHTS_BYTES &&
 		work / task->out_blocks * group_blocks <= MAX_GROUP_WORK)
 	{
 		double blocks = task->out_blocks / pieces;
@@ -192,7 +193,7 @@ split_conv(FrPlanner *planner, const FrPacked *packed, FrStep *step)
 		step->split_weights =
 			kernels->conv_packed_bytes(&filter) / (size_t) group_blocks;
 	}
-	else if (task->out_h >= pieces ||
+	else if (unit->strip || task->out_h >= pieces ||
 			 task->out_h >= task->out_w / COLUMNS_PIECE)
 	{
 		step->split = FR_SPLIT_ROWS;
@@ -288,9 +289,9 @@ fr_emit_conv(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 							  task->out_h * task->out_w *
 							  (unit->in_channels / window->group) *
 							  task->kernel_h * task->kernel_w;
-	if (!flatten_images(step))
+	if (!unit->strip && !flatten_images(step))
 		flatten_pixels(planner, unit, step);
-	split_conv(planner, packed, step);
+	split_conv(planner, unit, packed, step);
 	return fr_describe(planner, step, "conv %dx%d s%d%s %dc%s%s %s",
 					   task->kernel_h, task->kernel_w, window->stride[0],
 					   window->group > 1 ? " grouped" : "", task->in_lanes,

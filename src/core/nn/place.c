@@ -17,17 +17,43 @@
 #define ALIGNMENT 64 /* one cache line, one AVX-512 register */
 
 static void
-touch(const FrPlanner *planner, int32_t slot, int step)
+touch(const FrPlanner *planner, int32_t slot, int first, int last)
 {
 	if (slot < 0)
 		return;
 
 	FrSlot *root = fr_slot_root(planner, slot);
 
-	if (root->first_step > step)
-		root->first_step = step;
-	if (root->last_step < step)
-		root->last_step = step;
+	if (root->first_step > first)
+		root->first_step = first;
+	if (root->last_step < last)
+		root->last_step = last;
+}
+
+/* The steps of a strip run by turns, so what one of them uses lives as long
+ * as the strip; only what no round leaves to the next shares memory within. */
+static void
+touch_unit(const FrPlanner *planner, int index)
+{
+	const FrUnit *unit = planner->units[index];
+	const int32_t slots[] = {unit->in_slot, unit->operand_slot,
+							 unit->vector_slot, unit->out_slot};
+	int first = index, last = index;
+
+	if (unit->strip)
+	{
+		const FrStrip *strip = &planner->plan->strips[unit->strip - 1];
+
+		first = strip->first;
+		last = strip->first + strip->count - 1;
+	}
+	for (size_t k = 0; k < sizeof slots / sizeof *slots; k++)
+	{
+		if (slots[k] >= 0 && planner->slots[slots[k]].is_transient)
+			touch(planner, slots[k], index, index);
+		else
+			touch(planner, slots[k], first, last);
+	}
 }
 
 static void
@@ -44,15 +70,12 @@ find_lifetimes(FrPlanner *planner)
 
 		if (unit->kind != FR_UNIT_PLAIN)
 		{
-			touch(planner, unit->in_slot, i);
-			touch(planner, unit->operand_slot, i);
-			touch(planner, unit->vector_slot, i);
-			touch(planner, unit->out_slot, i);
+			touch_unit(planner, i);
 			continue;
 		}
 		for (int k = 0; k < unit->node->input_count + unit->node->output_count;
 			 k++)
-			touch(planner, planner->unit_slots[i][k], i);
+			touch(planner, planner->unit_slots[i][k], i, i);
 	}
 	for (int32_t s = 0; s < planner->slot_count; s++)
 	{

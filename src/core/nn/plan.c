@@ -2,7 +2,7 @@
  * plan.c: making, describing and releasing plans.
  *
  * The stages in order: specialise the graph for the input shapes, fuse, lay
- * out, place, take an arena, emit.  A plan owns its specialised graph and its
+ * out, find strips, place, take an arena, emit.  A plan owns its specialised graph and its
  * steps; packed weights and the arena belong to the net (net.c).
  */
 #include <string.h>
@@ -61,6 +61,8 @@ fr_plan_make(FrPlanner *planner)
 	status = fr_plan_fuse(planner);
 	if (status == FR_OK)
 		status = fr_plan_layout(planner);
+	if (status == FR_OK)
+		status = fr_plan_strip(planner);
 	if (status == FR_OK)
 		status = fr_plan_place(planner);
 	if (status == FR_OK)

@@ -32,6 +32,9 @@ typedef struct FrNetOptions
 	bool is_poisoned;		  /* fill the arena with NaN before each run, so
 								* that reading what nobody wrote shows: for
 								* tests */
+	int strip_rows;			  /* depth-first strips over large maps: 0 where
+								* they pay; < 0 never; > 0 wherever they can
+								* be, so many rows at a time: for tests */
 } FrNetOptions;
 
 /* Make a net of *graph, which it takes over (also on failure).  options may
@@ -104,14 +107,30 @@ typedef struct FrPlanStep
 	const char *kernel; /* e.g. "conv 3x3 s1 16c avx512", "plain Softmax" */
 	FrShape shape;		/* of the output */
 	size_t weight_bytes;
-	double flops; /* multiply-adds times two */
+	double flops;	/* multiply-adds times two */
+	int strip;		/* number from 1 of the strip that the step is part of, or
+					 * 0 */
+	int strip_rows; /* most rows of the output at a time */
 } FrPlanStep;
 
 int fr_plan_step_count(const FrPlan *plan);
 void fr_plan_step(const FrPlan *plan, int index, FrPlanStep *step);
 size_t fr_plan_bytes(const FrPlan *plan);
 
-/* Run one step alone, for profiles: what fr_plan_run does for each in turn. */
+/* Called after each piece of a run with the number of the step that it is part
+ * of: the time between two calls is that step's. */
+typedef struct FrPlanProbe
+{
+	void (*after)(void *context, int step);
+	void *context;
+} FrPlanProbe;
+
+/* fr_plan_run for profiles. */
+FrStatus fr_plan_run_probed(FrPlan *plan, const FrPlanProbe *probe,
+							const FrCancel *cancel, FrError *error);
+
+/* Run one step alone: what fr_plan_run does for each in turn.  The steps of a
+ * strip run together, as its first one; the others do nothing. */
 FrStatus fr_plan_run_step(FrPlan *plan, int index, const FrCancel *cancel,
 						  FrError *error);
 

@@ -1,11 +1,11 @@
 /*
  * planner.h: what the files of the planner share.
  *
- * Planning turns a specialised graph into steps in five stages, each one
+ * Planning turns a specialised graph into steps in six stages, each one
  * file: fuse.c (nodes -> units: what runs together), layout.c (units ->
  * slots: in which physical tensors, with which borders, and the conversions
- * between them), place.c (slots -> offsets in one arena, by lifetime),
- * pack.c (weights in the kernels' order, shared by the plans of a net) and
+ * between them), strip.c (units -> strips: what runs depth-first, a few rows
+ * at a time), place.c (slots -> offsets in one arena, by lifetime), pack.c (weights in the kernels' order, shared by the plans of a net) and
  * emit.c (units -> steps: kernel tasks with final pointers).  run.c only
  * walks the steps.  Private to core/nn; callers use plan.h.
  */
@@ -90,6 +90,8 @@ typedef struct FrUnit
 	int32_t output;		/* value: the last fused node's output */
 	/* Filled in by layout.c: */
 	int32_t in_slot, operand_slot, vector_slot, out_slot;
+	/* Filled in by strip.c: */
+	int strip; /* number from 1, or 0 */
 
 	/* CONV, DEPTHWISE, POOL.  The output is epilogue(scale * (weights *
 	 * (pre_scale * input + pre_shift)) + bias); kernels get it folded. */
@@ -148,6 +150,10 @@ typedef struct FrSlot
 	size_t bytes, offset;		 /* in the arena; roots only */
 	int first_step, last_step;	 /* lifetime; roots only */
 	bool is_input, is_output;
+
+	/* Lines of a strip's inner value: */
+	int lines;		   /* rows kept, border included; 0: a whole map */
+	bool is_transient; /* nothing is kept from one round to the next */
 } FrSlot;
 
 /* ---- steps: what run.c executes ------------------------------------------ */
@@ -163,6 +169,17 @@ typedef struct FrBorder
 	FrFill fill;
 	const float *values; /* [blocks * lanes] */
 } FrBorder;
+
+/* The lines of a strip's inner value; a step whose output is a whole map has
+ * none. */
+typedef struct FrLines
+{
+	float *top; /* of the first block, left border included; NULL: none */
+	ptrdiff_t row, block;
+	int blocks, bottom; /* rows of the border below the map */
+	ptrdiff_t end;		/* floats from top to the row below the map, if the
+						 * lines held all rows */
+} FrLines;
 
 /* How a task is cut into pieces between which cancellation is polled. */
 typedef enum FrSplit
@@ -213,6 +230,8 @@ typedef struct FrStep
 	ptrdiff_t in_group, operand_group, out_group; /* floats between groups */
 	size_t weights_group;
 	int blocks_group;
+	int strip; /* number from 1, or 0 */
+	FrLines lines;
 	FrBorder border;
 	const FrPictureInput *pictures; /* BLOCK of a graph input, else NULL */
 	union
@@ -240,6 +259,31 @@ typedef struct FrStep
 	FrPlanStep description;
 } FrStep;
 
+/*
+ * What one step of a strip does in one round: move what later rows still need
+ * to the top of the output's lines, compute rows, and after a map's last row
+ * fill the border below.  Shifts are floats from where a row would lie if the
+ * lines held the whole map.
+ */
+typedef struct FrStripPiece
+{
+	int first, count; /* rows; of the input where they are enlarged */
+	int kept;		  /* rows to move */
+	bool is_end;	  /* these are the last rows */
+	ptrdiff_t kept_from;
+	ptrdiff_t in_shift, operand_shift, out_shift;
+} FrStripPiece;
+
+/* Steps that run depth-first: every round, each computes the rows that its
+ * inputs have become complete for. */
+typedef struct FrStrip
+{
+	int first, count; /* steps */
+	int rounds;
+	int64_t images;
+	FrStripPiece *pieces; /* [rounds][count] */
+} FrStrip;
+
 struct FrPlan
 {
 	FrPlan *next; /* in the net's list, most recently used first */
@@ -257,6 +301,8 @@ struct FrPlan
 	size_t arena_bytes; /* what this plan uses of it */
 	int step_count;
 	FrStep *steps;
+	int strip_count;
+	FrStrip *strips;
 };
 
 /* ---- planning ------------------------------------------------------------ */
@@ -270,6 +316,7 @@ typedef struct FrPlanner
 	const FrCancel *cancel;
 	FrError *error;
 	bool is_reference;
+	int strip_rows; /* as in FrNetOptions */
 	size_t max_bytes;
 	float *arena; /* the net's; replaced by a larger one if need be */
 	size_t arena_capacity;
@@ -355,6 +402,7 @@ FrStatus fr_plan_specialize(const FrGraph *source, const FrShape *inputs,
 
 FrStatus fr_plan_fuse(FrPlanner *planner);
 FrStatus fr_plan_layout(FrPlanner *planner);
+FrStatus fr_plan_strip(FrPlanner *planner);
 FrStatus fr_plan_place(FrPlanner *planner);
 FrStatus fr_plan_emit(FrPlanner *planner);
 

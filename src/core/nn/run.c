@@ -3,7 +3,8 @@
  *
  * Walks the steps; every pointer and stride was settled by emit.c, and
  * nothing is allocated.  Long tasks are cut into pieces of a few
- * milliseconds, between which the cancel hook is polled.
+ * milliseconds, between which the cancel hook is polled.  The steps of a strip
+ * run by turns, as its list of pieces says.
  */
 #include <math.h>
 #include <string.h>
@@ -13,11 +14,22 @@
 /* Floats of a plain activation between two polls. */
 #define ACTIVATE_PIECE ((size_t) 1 << 20)
 
-/* A part of a task along the step's split axis. */
+/* A part of a task along the step's split axis, and where its rows lie when
+ * tensors are lines (FrStripPiece). */
 typedef struct Piece
 {
 	int first, count;
+	ptrdiff_t in_shift, operand_shift, out_shift;
 } Piece;
+
+typedef struct Run
+{
+	const FrPlan *plan;
+	const FrNnKernels *kernels;
+	const FrPlanProbe *probe; /* or NULL */
+	const FrCancel *cancel;
+	FrError *error;
+} Run;
 
 /* ---- borders -------------------------------------------------------------- */
 
@@ -87,12 +99,13 @@ run_conv(const FrStep *step, int64_t image, Piece piece,
 	for (int g = 0; g < step->groups; g++)
 	{
 		FrConvTask task = step->u.conv;
-		ptrdiff_t residual =
-			(ptrdiff_t) image * step->operand_image + g * step->operand_group;
+		ptrdiff_t residual = (ptrdiff_t) image * step->operand_image +
+							 g * step->operand_group + piece.operand_shift;
 
-		task.input += (ptrdiff_t) image * step->in_image + g * step->in_group;
-		task.output +=
-			(ptrdiff_t) image * step->out_image + g * step->out_group;
+		task.input += (ptrdiff_t) image * step->in_image + g * step->in_group +
+					  piece.in_shift;
+		task.output += (ptrdiff_t) image * step->out_image +
+					   g * step->out_group + piece.out_shift;
 		task.weights =
 			(const char *) task.weights + (size_t) g * step->weights_group;
 		offset_epilogue(&task.epilogue,
@@ -132,10 +145,11 @@ run_depthwise(const FrStep *step, int64_t image, Piece piece,
 {
 	FrDepthwiseTask task = step->u.depthwise;
 
-	task.input += (ptrdiff_t) image * step->in_image;
-	task.output += (ptrdiff_t) image * step->out_image;
+	task.input += (ptrdiff_t) image * step->in_image + piece.in_shift;
+	task.output += (ptrdiff_t) image * step->out_image + piece.out_shift;
 	if (task.residual)
-		task.residual += (ptrdiff_t) image * step->operand_image;
+		task.residual +=
+			(ptrdiff_t) image * step->operand_image + piece.operand_shift;
 	if (step->split == FR_SPLIT_ROWS)
 	{
 		task.input += piece.first * task.in_row;
@@ -153,8 +167,8 @@ run_pool(const FrStep *step, int64_t image, Piece piece,
 {
 	FrPoolTask task = step->u.pool;
 
-	task.input += (ptrdiff_t) image * step->in_image;
-	task.output += (ptrdiff_t) image * step->out_image;
+	task.input += (ptrdiff_t) image * step->in_image + piece.in_shift;
+	task.output += (ptrdiff_t) image * step->out_image + piece.out_shift;
 	if (step->split == FR_SPLIT_ROWS)
 	{
 		task.input += piece.first * task.in_row;
@@ -170,10 +184,10 @@ run_eltwise(const FrStep *step, int64_t image, Piece piece,
 {
 	FrEltwiseTask task = step->u.eltwise;
 
-	task.a += (ptrdiff_t) image * step->in_image;
-	task.output += (ptrdiff_t) image * step->out_image;
+	task.a += (ptrdiff_t) image * step->in_image + piece.in_shift;
+	task.output += (ptrdiff_t) image * step->out_image + piece.out_shift;
 	if (task.b)
-		task.b += (ptrdiff_t) image * step->operand_image;
+		task.b += (ptrdiff_t) image * step->operand_image + piece.operand_shift;
 	if (task.scale)
 		task.scale += (ptrdiff_t) image * step->vector_image;
 	if (step->split == FR_SPLIT_ROWS)
@@ -206,8 +220,8 @@ run_map(const FrStep *step, int64_t image, Piece piece,
 {
 	FrMapTask task = step->u.map;
 
-	task.input += (ptrdiff_t) image * step->in_image;
-	task.output += (ptrdiff_t) image * step->out_image;
+	task.input += (ptrdiff_t) image * step->in_image + piece.in_shift;
+	task.output += (ptrdiff_t) image * step->out_image + piece.out_shift;
 	if (step->split == FR_SPLIT_ROWS)
 	{
 		ptrdiff_t factor = step->kind == FR_UNIT_UPSAMPLE ? task.factor_h : 1;
@@ -278,40 +292,57 @@ fail_cancelled(FrError *error)
 				   "Running the network was cancelled.");
 }
 
-/* Run a kernel's task for every image, piece by piece. */
-static FrStatus
-run_pieces(const FrStep *step, const FrNnKernels *kernels,
-		   const FrCancel *cancel, FrError *error)
+static void
+run_piece(const FrStep *step, int64_t image, Piece piece,
+		  const FrNnKernels *kernels)
 {
-	int extent = split_extent(step);
-	int size = step->split == FR_SPLIT_NONE ? extent : step->split_size;
+	if (step->kind == FR_UNIT_CONV)
+		run_conv(step, image, piece, kernels);
+	else if (step->kind == FR_UNIT_DEPTHWISE)
+		run_depthwise(step, image, piece, kernels);
+	else if (step->kind == FR_UNIT_POOL)
+		run_pool(step, image, piece, kernels);
+	else if (step->kind == FR_UNIT_ELTWISE)
+		run_eltwise(step, image, piece, kernels);
+	else
+		run_map(step, image, piece, kernels);
+}
 
-	fill_border(&step->border);
-	for (int64_t image = 0; image < step->images; image++)
-		for (int first = 0; first < extent; first += size)
-		{
-			Piece piece = {first,
-						   extent - first < size ? extent - first : size};
+/* Run the part whole of a kernel's task, cut so that the cancel hook is
+ * polled in time. */
+static FrStatus
+run_cut(const Run *run, const FrStep *step, int64_t image, Piece whole)
+{
+	int end = whole.first + whole.count;
+	int size = step->split == FR_SPLIT_NONE ? whole.count : step->split_size;
+	Piece piece = whole;
 
-			if (fr_is_cancelled(cancel))
-				return fail_cancelled(error);
-			if (step->kind == FR_UNIT_CONV)
-				run_conv(step, image, piece, kernels);
-			else if (step->kind == FR_UNIT_DEPTHWISE)
-				run_depthwise(step, image, piece, kernels);
-			else if (step->kind == FR_UNIT_POOL)
-				run_pool(step, image, piece, kernels);
-			else if (step->kind == FR_UNIT_ELTWISE)
-				run_eltwise(step, image, piece, kernels);
-			else
-				run_map(step, image, piece, kernels);
-		}
+	for (int first = whole.first; first < end; first += size)
+	{
+		if (fr_is_cancelled(run->cancel))
+			return fail_cancelled(run->error);
+		piece.first = first;
+		piece.count = end - first < size ? end - first : size;
+		run_piece(step, image, piece, run->kernels);
+	}
 	return FR_OK;
 }
 
+/* Run a kernel's task for every image, piece by piece. */
 static FrStatus
-run_activate(const FrStep *step, const FrNnKernels *kernels,
-			 const FrCancel *cancel, FrError *error)
+run_images(const Run *run, const FrStep *step)
+{
+	Piece whole = {.count = split_extent(step)};
+	FrStatus status = FR_OK;
+
+	fill_border(&step->border);
+	for (int64_t image = 0; image < step->images && status == FR_OK; image++)
+		status = run_cut(run, step, image, whole);
+	return status;
+}
+
+static FrStatus
+run_activate(const Run *run, const FrStep *step)
 {
 	size_t count = step->u.activate.count;
 
@@ -319,33 +350,144 @@ run_activate(const FrStep *step, const FrNnKernels *kernels,
 	{
 		size_t rest = count - first;
 
-		if (fr_is_cancelled(cancel))
-			return fail_cancelled(error);
-		kernels->activate(step->u.activate.input + first,
-						  step->u.activate.output + first,
-						  rest < ACTIVATE_PIECE ? rest : ACTIVATE_PIECE,
-						  step->u.activate.activation, step->u.activate.low,
-						  step->u.activate.high);
+		if (fr_is_cancelled(run->cancel))
+			return fail_cancelled(run->error);
+		run->kernels->activate(step->u.activate.input + first,
+							   step->u.activate.output + first,
+							   rest < ACTIVATE_PIECE ? rest : ACTIVATE_PIECE,
+							   step->u.activate.activation,
+							   step->u.activate.low, step->u.activate.high);
 	}
 	return FR_OK;
 }
+
+static FrStatus
+run_step(const Run *run, const FrStep *step)
+{
+	if (step->kind == FR_UNIT_ACTIVATE)
+		return run_activate(run, step);
+	if (step->kind != FR_UNIT_PLAIN)
+		return run_images(run, step);
+	if (fr_is_cancelled(run->cancel))
+		return fail_cancelled(run->error);
+	return fr_op_run(step->u.plain.node, step->u.plain.inputs,
+					 step->u.plain.outputs, run->cancel, run->error);
+}
+
+/* ---- strips ---------------------------------------------------------------- */
+
+/* Tell whoever measures that the time until now was this step's. */
+static void
+probe(const Run *run, int step)
+{
+	if (run->probe)
+		run->probe->after(run->probe->context, step);
+}
+
+static void
+move_lines(const FrLines *lines, const FrStripPiece *piece)
+{
+	for (int b = 0; b < lines->blocks && piece->kept > 0; b++)
+	{
+		float *top = lines->top + b * lines->block;
+
+		memmove(top, top + piece->kept_from,
+				(size_t) piece->kept * (size_t) lines->row * sizeof(float));
+	}
+}
+
+/* The rows below a map that has just become complete. */
+static void
+fill_bottom(const FrStep *step, ptrdiff_t shift)
+{
+	const FrLines *lines = &step->lines;
+	const FrBorder *border = &step->border;
+
+	if (!lines->top || !border->data)
+		return;
+	for (int b = 0; b < lines->blocks; b++)
+		fill_pixels(lines->top + b * lines->block + lines->end + shift,
+					lines->bottom * (lines->row / border->lanes), border->lanes,
+					border->fill,
+					border->values
+						? border->values + (ptrdiff_t) b * border->lanes
+						: NULL);
+}
+
+/* One step of a strip in one round. */
+static FrStatus
+run_strip_piece(const Run *run, const FrStep *step, int64_t image,
+				const FrStripPiece *piece)
+{
+	Piece rows = {.first = piece->first,
+				  .count = piece->count,
+				  .in_shift = piece->in_shift,
+				  .operand_shift = piece->operand_shift,
+				  .out_shift = piece->out_shift};
+
+	if (piece->count == 0)
+		return FR_OK;
+	move_lines(&step->lines, piece);
+	if (piece->is_end)
+		fill_bottom(step, piece->out_shift);
+	return run_cut(run, step, image, rows);
+}
+
+static FrStatus
+run_strip(const Run *run, const FrStrip *strip)
+{
+	const FrStep *steps = run->plan->steps + strip->first;
+	FrStatus status = FR_OK;
+
+	for (int64_t image = 0; image < strip->images; image++)
+	{
+		const FrStripPiece *piece = strip->pieces;
+
+		for (int i = 0; i < strip->count; i++)
+			if (image == 0 || steps[i].lines.top)
+				fill_border(&steps[i].border);
+		for (int round = 0; round < strip->rounds; round++)
+			for (int i = 0; i < strip->count && status == FR_OK; i++, piece++)
+			{
+				status = run_strip_piece(run, &steps[i], image, piece);
+				probe(run, strip->first + i);
+			}
+	}
+	return status;
+}
+
+/* Run step number index, or, if a strip begins there, the strip; returns the
+ * number of the step that follows. */
+static int
+run_at(const Run *run, int index, FrStatus *status)
+{
+	const FrStep *step = &run->plan->steps[index];
+
+	if (step->strip)
+	{
+		const FrStrip *strip = &run->plan->strips[step->strip - 1];
+
+		*status = run_strip(run, strip);
+		return strip->first + strip->count;
+	}
+	*status = run_step(run, step);
+	probe(run, index);
+	return index + 1;
+}
+
+/* ---- plans ----------------------------------------------------------------- */
 
 FrStatus
 fr_plan_run_step(FrPlan *plan, int index, const FrCancel *cancel,
 				 FrError *error)
 {
-	const FrStep *step = &plan->steps[index];
+	const Run run = {plan, plan->kernels->nn, NULL, cancel, error};
+	int strip = plan->steps[index].strip;
+	FrStatus status = FR_OK;
 
-	if (step->kind == FR_UNIT_PLAIN)
-	{
-		if (fr_is_cancelled(cancel))
-			return fail_cancelled(error);
-		return fr_op_run(step->u.plain.node, step->u.plain.inputs,
-						 step->u.plain.outputs, cancel, error);
-	}
-	if (step->kind == FR_UNIT_ACTIVATE)
-		return run_activate(step, plan->kernels->nn, cancel, error);
-	return run_pieces(step, plan->kernels->nn, cancel, error);
+	if (!strip || plan->strips[strip - 1].first == index)
+		run_at(&run, index, &status);
+	return status;
 }
 
 /* Fill with NaN all that a run must not read: everything but the inputs. */
@@ -375,16 +517,24 @@ poison(FrPlan *plan)
 }
 
 FrStatus
-fr_plan_run(FrPlan *plan, const FrCancel *cancel, FrError *error)
+fr_plan_run_probed(FrPlan *plan, const FrPlanProbe *probe,
+				   const FrCancel *cancel, FrError *error)
 {
+	const Run run = {plan, plan->kernels->nn, probe, cancel, error};
 	FrStatus status = FR_OK;
 
 	if (plan->is_poisoned)
 		poison(plan);
 	for (int i = 0; i < plan->graph.input_count && status == FR_OK; i++)
 		status = fr_picture_fill(&plan->pictures[i], cancel, error);
-	for (int i = 0; i < plan->step_count && status == FR_OK; i++)
-		status = fr_plan_run_step(plan, i, cancel, error);
+	for (int i = 0; i < plan->step_count && status == FR_OK;)
+		i = run_at(&run, i, &status);
 	fr_picture_done(plan);
 	return status;
+}
+
+FrStatus
+fr_plan_run(FrPlan *plan, const FrCancel *cancel, FrError *error)
+{
+	return fr_plan_run_probed(plan, NULL, cancel, error);
 }

@@ -12,13 +12,34 @@
 
 static const char *const isas[] = {"generic", "avx2", "avx512"};
 
+/* What the probe needs to give each step its time. */
+typedef struct Profile
+{
+	double (*times)[MAX_RUNS];
+	int run;
+	double last;
+} Profile;
+
+static void
+add_time(void *context, int step)
+{
+	Profile *profile = context;
+	double now = thread_seconds();
+
+	if (step < MAX_STEPS)
+		profile->times[step][profile->run] += now - profile->last;
+	profile->last = now;
+}
+
 /* Times of one run's steps go to times[step][run]. */
 static double
 time_run(FrPlan *plan, const float *input, size_t input_bytes,
 		 double (*times)[MAX_RUNS], int run)
 {
+	Profile profile = {times, run, 0.0};
+	FrPlanProbe probe = {add_time, &profile};
 	int steps = fr_plan_step_count(plan);
-	double begin, total = 0.0;
+	double begin;
 
 	memcpy(fr_plan_input(plan, 0), input, input_bytes);
 	if (!times)
@@ -28,13 +49,10 @@ time_run(FrPlan *plan, const float *input, size_t input_bytes,
 		return thread_seconds() - begin;
 	}
 	for (int i = 0; i < steps && i < MAX_STEPS; i++)
-	{
-		begin = thread_seconds();
-		fr_plan_run_step(plan, i, NULL, NULL);
-		times[i][run] = thread_seconds() - begin;
-		total += times[i][run];
-	}
-	return total;
+		times[i][run] = 0.0;
+	begin = profile.last = thread_seconds();
+	fr_plan_run_probed(plan, &probe, NULL, NULL);
+	return thread_seconds() - begin;
 }
 
 /* Run for about a second; returns the number of runs. */
@@ -70,7 +88,7 @@ print_steps(const FrPlan *plan, double (*times)[MAX_RUNS], int runs,
 		double seconds = median(times[i], (size_t) runs);
 
 		fr_plan_step(plan, i, &step);
-		printf("%9.1f us %5.1f %% %6.1f GF/s  %-36s %-20s %s\n", 1e6 * seconds,
+		printf("%9.1f us %5.1f %% %6.1f GF/s  %-52s %-20s %s\n", 1e6 * seconds,
 			   100.0 * seconds / total, 1e-9 * step.flops / seconds,
 			   step.kernel, fr_shape_text(&step.shape, shape, sizeof shape),
 			   step.name);

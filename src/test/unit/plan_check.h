@@ -185,20 +185,108 @@ check_isa(const OnnxBuffer *file, const char *isa, const FrPlan *want,
 	fr_net_destroy(net);
 }
 
+/* Run a new plan of the file's net with strips of so many rows (< 0: none). */
+__attribute__((unused)) static FrNet *
+check_strip_run(const OnnxBuffer *file, const char *isa, const FrShape *shapes,
+				int strip_rows, FrPlan **plan)
+{
+	FrNetOptions options = {.kernels = fr_kernels_by_name(isa),
+							.is_poisoned = true,
+							.strip_rows = strip_rows};
+	FrError error = {0};
+	FrStatus status;
+	FrNet *net =
+		check_net(file, &options, &fr_allocator_malloc, &status, &error);
+
+	*plan = NULL;
+	if (status == FR_OK)
+		status = fr_net_plan(net, shapes, NULL, plan, &error);
+	for (int run = 0; run < 2 && status == FR_OK; run++)
+	{
+		for (int i = 0; i < fr_net_graph(net)->input_count; i++)
+			check_fill_input(fr_plan_input(*plan, i), &shapes[i],
+							 77u + (uint32_t) i);
+		status = fr_plan_run(*plan, NULL, &error);
+	}
+	if (status != FR_OK)
+	{
+		diag("%s", error.message);
+		*plan = NULL;
+	}
+	return net;
+}
+
+/* Steps of a plan that are part of a strip. */
+__attribute__((unused)) static int
+check_strip_steps(const FrPlan *plan)
+{
+	int count = 0;
+
+	for (int i = 0; i < fr_plan_step_count(plan); i++)
+	{
+		FrPlanStep step;
+
+		fr_plan_step(plan, i, &step);
+		count += step.strip > 0;
+	}
+	return count;
+}
+
+/* Strips must not change a bit, however many rows they take at a time. */
+__attribute__((unused)) static int
+check_strips(const OnnxBuffer *file, const char *isa, const FrShape *shapes,
+			 const char *what)
+{
+	static const int rows[] = {1, 2, 5};
+	FrPlan *whole, *plan;
+	int steps = 0;
+
+	if (!fr_kernels_by_name(isa))
+		return 0;
+
+	FrNet *net = check_strip_run(file, isa, shapes, -1, &whole);
+
+	for (int k = 0; k < 3 && whole; k++)
+	{
+		FrNet *other = check_strip_run(file, isa, shapes, rows[k], &plan);
+		bool is_equal = plan != NULL;
+
+		for (int i = 0; i < fr_net_graph(net)->output_count && is_equal; i++)
+		{
+			const FrShape *shape;
+			const float *want = fr_plan_output(whole, i, &shape);
+			size_t count = 0;
+
+			is_equal = fr_shape_count(shape, &count) &&
+					   memcmp(want, fr_plan_output(plan, i, NULL),
+							  count * sizeof(float)) == 0;
+		}
+		if (!ok(is_equal, "%s: %s, strips of %d rows: the same bits", what, isa,
+				rows[k]) &&
+			plan)
+			check_print_steps(plan);
+		if (plan)
+			steps += check_strip_steps(plan);
+		fr_net_destroy(other);
+	}
+	fr_net_destroy(net);
+	return steps;
+}
+
 /*
- * Finish the model and compare the planned net with the plain one on inputs of
- * the given shapes.  steps: how many steps the plan must have, -1 any.
+ * Compare the planned net of a file with the plain one on inputs of the given
+ * shapes.  steps: how many steps the plan must have, -1 any.
  */
 __attribute__((unused)) static void
-check_plan(OnnxModel *model, const FrShape *shapes, int steps, const char *what)
+check_plan_file(const OnnxBuffer *file, const FrShape *shapes, int steps,
+				const char *what)
 {
-	OnnxBuffer file = onnx_finish(model);
 	FrNetOptions options = {.is_reference = true};
 	FrError error = {0};
 	FrStatus status;
 	FrPlan *plan = NULL;
 	FrNet *net =
-		check_net(&file, &options, &fr_allocator_malloc, &status, &error);
+		check_net(file, &options, &fr_allocator_malloc, &status, &error);
 
 	if (status == FR_OK)
 		status = fr_net_plan(net, shapes, NULL, &plan, &error);
@@ -213,8 +301,17 @@ check_plan(OnnxModel *model, const FrShape *shapes, int steps, const char *what)
 		is_status(status, FR_OK, &error, "%s: plain run", what);
 	else
 		for (int i = 0; i < CHECK_ISA_COUNT; i++)
-			check_isa(&file, check_isas[i], plan, shapes, steps, 1e-5, what);
+			check_isa(file, check_isas[i], plan, shapes, steps, 1e-5, what);
 	fr_net_destroy(net);
+}
+
+/* The same for a model that is finished here. */
+__attribute__((unused)) static void
+check_plan(OnnxModel *model, const FrShape *shapes, int steps, const char *what)
+{
+	OnnxBuffer file = onnx_finish(model);
+
+	check_plan_file(&file, shapes, steps, what);
 	free(file.data);
 }
 
