@@ -51,10 +51,15 @@ KERNEL_CFLAGS = -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
 ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
 ISA_avx2   = -mavx2 -mfma -mf16c
 ISA_avx512 = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+ISA_avx512vnni = $(ISA_avx512) -mavx512vnni
 endif
-src/kernels/%.o: CFLAGS += $(KERNEL_CFLAGS)
-%_avx2.o:        CFLAGS += $(ISA_avx2)
-%_avx512.o:      CFLAGS += $(ISA_avx512)
+# 8-bit kernels give the same bits on every instruction set: no contraction.
+INT8_CFLAGS = -ffp-contract=off
+src/kernels/%.o:      CFLAGS += $(KERNEL_CFLAGS)
+src/kernels/int8_%.o: CFLAGS += $(INT8_CFLAGS)
+%_avx2.o:             CFLAGS += $(ISA_avx2)
+%_avx512.o:           CFLAGS += $(ISA_avx512)
+%_avx512vnni.o:       CFLAGS += $(ISA_avx512vnni)
 
 # Results of the core's maths reach expected/: no contraction there.
 src/core/%.o:    CFLAGS += -ffp-contract=off
@@ -93,18 +98,21 @@ build/san/kernels/%.o:     EXTRA = -ffp-contract=fast -fno-math-errno -fno-trapp
 build/plain/kernels/%.o:   EXTRA = $(KERNEL_CFLAGS)
 build/fuzzobj/kernels/%.o: EXTRA = $(KERNEL_CFLAGS) -O1
 build/san/core/%.o build/plain/core/%.o: EXTRA = -ffp-contract=off
+build/san/kernels/int8_%.o build/plain/kernels/int8_%.o build/fuzzobj/kernels/int8_%.o: \
+                           FP = $(INT8_CFLAGS)
 build/%_avx2.o:            ISA = $(ISA_avx2)
 build/%_avx512.o:          ISA = $(ISA_avx512)
+build/%_avx512vnni.o:      ISA = $(ISA_avx512vnni)
 
 build/san/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(SAN_CFLAGS) $(CORE_WARN) $(EXTRA) $(ISA) -MMD -MP -c $< -o $@
+	$(CC) $(SAN_CFLAGS) $(CORE_WARN) $(EXTRA) $(FP) $(ISA) -MMD -MP -c $< -o $@
 build/plain/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(PLAIN_CFLAGS) $(CORE_WARN) $(EXTRA) $(ISA) -MMD -MP -c $< -o $@
+	$(CC) $(PLAIN_CFLAGS) $(CORE_WARN) $(EXTRA) $(FP) $(ISA) -MMD -MP -c $< -o $@
 build/fuzzobj/%.o: src/%.c
 	@mkdir -p $(@D)
-	clang $(FUZZ_CFLAGS) $(EXTRA) $(ISA) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+	clang $(FUZZ_CFLAGS) $(EXTRA) $(FP) $(ISA) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 
 # One archive per build: a test program links only what it calls.
 build/libsan.a: $(SAN_OBJ)

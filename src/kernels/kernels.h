@@ -11,6 +11,7 @@
 #ifndef FR_KERNELS_KERNELS_H
 #define FR_KERNELS_KERNELS_H
 
+#include "kernels/int8_kernels.h"
 #include "kernels/nn_kernels.h"
 #include "kernels/vector_kernels.h"
 
@@ -21,13 +22,15 @@ typedef struct FrKernels
 	const char *name;
 	const FrNnKernels *nn;
 	const FrVectorKernels *vector;
+	const FrInt8Kernels *int8;
 } FrKernels;
 
 extern const FrKernels fr_kernels_generic;
 #if defined(__x86_64__)
 extern const FrKernels fr_kernels_avx2;
 extern const FrKernels fr_kernels_avx512;
-extern const FrKernels fr_kernels_avx512_pairs;
+extern const FrKernels fr_kernels_avx512vnni;	/* 8-bit kernels by VNNI */
+extern const FrKernels fr_kernels_avx512_pairs; /* and sums in pairs */
 #endif
 
 /* The best table that this CPU can run. */
@@ -35,7 +38,7 @@ const FrKernels *fr_kernels_best(void);
 
 /* The table of an instruction set that is best on this CPU ("auto" = the
  * best of all); or the table of that name, whether it is the best or not
- * ("avx512-fma" for the plain one of AVX-512).  NULL when the name is unknown
+ * ("avx512-fma" for AVX-512 without VNNI, "avx512-vnni", "avx512-pairs").  NULL when the name is unknown
  * or this CPU cannot run it. */
 const FrKernels *fr_kernels_by_name(const char *isa);
 

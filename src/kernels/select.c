@@ -16,17 +16,23 @@
 #include "kernels/kernels.h"
 
 const FrKernels fr_kernels_generic = {
-	"generic", "generic", &fr_nn_kernels_generic, &fr_vector_kernels_generic};
+	"generic", "generic", &fr_nn_kernels_generic, &fr_vector_kernels_generic,
+	&fr_int8_kernels_generic};
 
 #if defined(__x86_64__)
 
 const FrKernels fr_kernels_avx2 = {"avx2", "avx2", &fr_nn_kernels_avx2,
-								   &fr_vector_kernels_avx2};
+								   &fr_vector_kernels_avx2,
+								   &fr_int8_kernels_avx2};
 const FrKernels fr_kernels_avx512 = {
-	"avx512", "avx512-fma", &fr_nn_kernels_avx512, &fr_vector_kernels_avx512};
-const FrKernels fr_kernels_avx512_pairs = {"avx512", "avx512-pairs",
-										   &fr_nn_kernels_pairs_avx512,
-										   &fr_vector_kernels_avx512};
+	"avx512", "avx512-fma", &fr_nn_kernels_avx512, &fr_vector_kernels_avx512,
+	&fr_int8_kernels_avx512};
+const FrKernels fr_kernels_avx512vnni = {
+	"avx512", "avx512-vnni", &fr_nn_kernels_avx512, &fr_vector_kernels_avx512,
+	&fr_int8_kernels_avx512vnni};
+const FrKernels fr_kernels_avx512_pairs = {
+	"avx512", "avx512-pairs", &fr_nn_kernels_pairs_avx512,
+	&fr_vector_kernels_avx512, &fr_int8_kernels_avx512vnni};
 
 static bool
 cpu_runs_avx2(void)
@@ -45,6 +51,12 @@ cpu_runs_avx512(void)
 		   __builtin_cpu_supports("avx512bw") &&
 		   __builtin_cpu_supports("avx512dq") &&
 		   __builtin_cpu_supports("avx512vl");
+}
+
+static bool
+cpu_runs_vnni(void)
+{
+	return cpu_runs_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
 /* True for AMD's Zen and what descends from it (families 17h and up, also
@@ -72,10 +84,15 @@ cpu_has_adders(void)
 	return family >= 0x17;
 }
 
+/* The best table for AVX-512, or NULL.  Every CPU with adders of its own that
+ * has AVX-512 has VNNI, too. */
 static const FrKernels *
 best_avx512(void)
 {
-	return cpu_has_adders() ? &fr_kernels_avx512_pairs : &fr_kernels_avx512;
+	if (cpu_runs_vnni())
+		return cpu_has_adders() ? &fr_kernels_avx512_pairs
+								: &fr_kernels_avx512vnni;
+	return cpu_runs_avx512() ? &fr_kernels_avx512 : NULL;
 }
 
 #endif
@@ -99,11 +116,13 @@ fr_kernels_by_name(const char *isa)
 		return fr_kernels_best();
 #if defined(__x86_64__)
 	if (strcmp(isa, "avx512") == 0)
-		return cpu_runs_avx512() ? best_avx512() : NULL;
+		return best_avx512();
 	if (strcmp(isa, "avx512-fma") == 0)
 		return cpu_runs_avx512() ? &fr_kernels_avx512 : NULL;
+	if (strcmp(isa, "avx512-vnni") == 0)
+		return cpu_runs_vnni() ? &fr_kernels_avx512vnni : NULL;
 	if (strcmp(isa, "avx512-pairs") == 0)
-		return cpu_runs_avx512() ? &fr_kernels_avx512_pairs : NULL;
+		return cpu_runs_vnni() ? &fr_kernels_avx512_pairs : NULL;
 	if (strcmp(isa, "avx2") == 0)
 		return cpu_runs_avx2() ? &fr_kernels_avx2 : NULL;
 #endif
