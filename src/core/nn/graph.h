@@ -80,7 +80,9 @@
 	X(CAST, "Cast")                             \
 	X(CONSTANT_OF_SHAPE, "ConstantOfShape")     \
 	X(IDENTITY, "Identity")                     \
-	X(SOFTMAX, "Softmax")
+	X(SOFTMAX, "Softmax")                       \
+	X(QUANTIZE, "QuantizeLinear")               \
+	X(DEQUANTIZE, "DequantizeLinear")
 
 typedef enum FrOp
 {
@@ -216,6 +218,11 @@ typedef struct FrNode
 			FrDtype dtype;
 			double value; /* ConstantOfShape */
 		} fill;
+		struct
+		{
+			int axis;	/* QuantizeLinear, DequantizeLinear: of the scales */
+			FrDtype to; /* without a zero point; NONE: uint8 */
+		} quantize;
 	} u;
 } FrNode;
 
@@ -254,8 +261,9 @@ void fr_graph_destroy(FrGraph *graph);
 /*
  * Make a copy of *source for the given input shapes (one per graph input, in
  * order): every value's shape and dtype is known, auto_pad is resolved,
- * constant sub-graphs (shape arithmetic) are evaluated, Identity and Dropout
- * and unused nodes are gone.  Constants are shared with *source, which must
+ * constant sub-graphs (shape arithmetic) are evaluated, but for the
+ * DequantizeLinear of 8-bit weights (rank 2 and above), which kernels read as
+ * they are; Identity and Dropout and unused nodes are gone.  Constants are shared with *source, which must
  * outlive the copy, as must names.  An output may turn out to be a graph
  * input, a constant, or the same value as another output.  Axes of Softmax,
  * Concat, Split, Gather, Flatten and the norms are not negative.  MISMATCH

@@ -76,6 +76,8 @@ static const FrOpInfo op_table[] = {
 	OP(CONSTANT_OF_SHAPE, 1, 1, 1, constant_of_shape, constant_of_shape),
 	OP(IDENTITY, 1, 1, 1, identity, copy),
 	OP(SOFTMAX, 1, 1, 1, axis_norm, softmax),
+	OP(QUANTIZE, 2, 3, 1, quantize, quantize),
+	OP(DEQUANTIZE, 2, 3, 1, dequantize, dequantize),
 };
 
 static const char *const op_names[] = {

@@ -198,4 +198,9 @@ FR_DECLARE_RUN(gather);
 FR_DECLARE_INFER(pad); /* op_pad.c */
 FR_DECLARE_RUN(pad);
 
+FR_DECLARE_INFER(quantize); /* op_quantize.c */
+FR_DECLARE_RUN(quantize);
+FR_DECLARE_INFER(dequantize);
+FR_DECLARE_RUN(dequantize);
+
 #endif

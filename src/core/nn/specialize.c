@@ -288,6 +288,15 @@ is_transparent(const FrNode *node, const FrTensor *const *inputs,
 		   (node->op == FR_OP_CAST && inputs[0]->dtype == outputs[0].dtype);
 }
 
+/* 8-bit weights, which kernels read as they are; the planner evaluates the
+ * node if no kernel does. */
+static bool
+is_weight_dequantized(const FrNode *node, const FrTensor *const *inputs)
+{
+	return node->op == FR_OP_DEQUANTIZE && inputs[0]->shape.rank >= 2 &&
+		   (inputs[0]->dtype == FR_INT8 || inputs[0]->dtype == FR_UINT8);
+}
+
 static FrStatus
 specialize_node(Specializer *spec, const FrNode *node)
 {
@@ -319,7 +328,8 @@ specialize_node(Specializer *spec, const FrNode *node)
 		spec->aliases[node->outputs[0]] = spec->aliases[node->inputs[0]];
 		return FR_OK;
 	}
-	if (is_constant || node->op == FR_OP_SHAPE)
+	if ((is_constant && !is_weight_dequantized(node, inputs)) ||
+		node->op == FR_OP_SHAPE)
 		status = fold_node(spec, node, inputs, outputs);
 	else
 		status = keep_node(spec, node, inputs);

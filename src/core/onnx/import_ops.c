@@ -531,6 +531,19 @@ read_cast(FrAttributes *attrs)
 }
 
 static void
+read_quantize(FrAttributes *attrs)
+{
+	int to = attr_int(attrs, "output_dtype", 0);
+
+	attrs->node->u.quantize.axis = attr_int(attrs, "axis", 1);
+	attrs->node->u.quantize.to = fr_onnx_dtype(to);
+	if (attr_int(attrs, "block_size", 0) != 0)
+		fail_unsupported(attrs, "Scales per block are not supported");
+	if (to != 0 && attrs->node->u.quantize.to == FR_DTYPE_NONE)
+		fail_unsupported(attrs, "The type to quantise to is not supported");
+}
+
+static void
 read_shape(FrAttributes *attrs)
 {
 	attrs->node->u.shape.start = attr_int(attrs, "start", 0);
@@ -634,6 +647,8 @@ static const ReadAttributes readers[FR_OP_COUNT] = {
 	[FR_OP_CAST] = read_cast,
 	[FR_OP_SHAPE] = read_shape,
 	[FR_OP_CONSTANT_OF_SHAPE] = read_fill,
+	[FR_OP_QUANTIZE] = read_quantize,
+	[FR_OP_DEQUANTIZE] = read_quantize,
 };
 
 bool

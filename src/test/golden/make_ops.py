@@ -8,8 +8,8 @@ Needs Python with numpy and onnx, and node.  ops.bin is little-endian:
   "FROP", uint32 count of cases; per case
   uint32 length, name; uint32 length, ONNX file;
   uint32 inputs, each: uint32 rank, int64 dims[rank], float32 data;
-  uint32 outputs, each: uint32 type (0 float32, 1 int64, 2 int32, 3 bool),
-  uint32 rank, int64 dims[rank], data.
+  uint32 outputs, each: uint32 type (0 float32, 1 int64, 2 int32, 3 bool,
+  4 uint8, 5 int8), uint32 rank, int64 dims[rank], data.
 Every field starts where the last one ends, without padding.
 """
 import json
@@ -424,6 +424,71 @@ def add_graphs():
     ], {"x": x})
 
 
+def add_quantization():
+    """Quantised tensors; ties, saturation, every type and axis."""
+    def byte(kind, *values):
+        return np.array(values, dtype=kind)
+
+    # Multiples of a quarter with scale 0.5: every other one is a tie.
+    x = (np.arange(-600, 600, dtype=np.float32) / 4).reshape(2, 3, 10, 20)
+    scale = np.array(0.5, dtype=np.float32)
+    for kind, zero in (("uint8", 0), ("uint8", 7), ("uint8", 255),
+                       ("int8", 0), ("int8", -128), ("int8", 5)):
+        z = np.array(zero, dtype=kind)
+        for opset in (10, 13):
+            name = "quantize %s zero %d opset %d" % (kind, zero, opset)
+            op(name, "QuantizeLinear", {"x": x}, {"s": scale, "z": z}, opset)
+            case("de" + name, [
+                helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+                helper.make_node("DequantizeLinear", ["q", "t", "z"], ["y"]),
+            ], {"x": x}, {"s": scale, "z": z,
+                          "t": np.array([0.3], dtype=np.float32)}, opset)
+    op("quantize without zero", "QuantizeLinear", {"x": x}, {"s": scale})
+    odd = np.array(0.37, dtype=np.float32)
+    op("quantize odd scale", "QuantizeLinear",
+       {"x": RNG.uniform(-60, 60, (2, 3, 10, 20)).astype(np.float32)},
+       {"s": odd, "z": byte("uint8", 128).reshape(())})
+    scales = np.array([0.5, 0.25, 1.5], dtype=np.float32)
+    for axis in (1, -3):
+        op("quantize axis %d" % axis, "QuantizeLinear", {"x": x},
+           {"s": scales, "z": byte("int8", 0, -3, 100)}, axis=axis)
+    tall = np.linspace(0.1, 2, 20).astype(np.float32)
+    op("quantize last axis", "QuantizeLinear", {"x": x},
+       {"s": tall, "z": np.arange(20, dtype=np.uint8)}, axis=3)
+    small = rand(2, 3, 4)
+    for kind, values in (
+            ("int8", RNG.randint(-128, 128, (2, 3, 4)).astype(np.int8)),
+            ("uint8", RNG.randint(0, 256, (2, 3, 4)).astype(np.uint8)),
+            ("int32", RNG.randint(-9**9, 9**9, (2, 3, 4)).astype(np.int32))):
+        for axis, count in ((0, 2), (1, 3), (2, 4), (-1, 4)):
+            s = np.linspace(0.1, 0.4, count).astype(np.float32)
+            inits = {"q": values, "s": s * (1e-9 if kind == "int32" else 1)}
+            inits["s"] = inits["s"].astype(np.float32)
+            names = ["q", "s"]
+            if kind != "int32":
+                inits["z"] = np.arange(count).astype(kind)
+                names.append("z")
+            case("dequantize %s axis %d" % (kind, axis), [
+                helper.make_node("DequantizeLinear", names, ["d"], axis=axis),
+                helper.make_node("Add", ["x", "d"], ["y"]),
+            ], {"x": small}, inits)
+    weights = RNG.randint(-127, 128, (6, 4, 3, 3)).astype(np.int8)
+    case("quantized convolution", [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("DequantizeLinear", ["w", "ws"], ["wd"], axis=0),
+        helper.make_node("DequantizeLinear", ["b", "bs"], ["bd"], axis=0),
+        helper.make_node("Conv", ["d", "wd", "bd"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("QuantizeLinear", ["c", "os", "oz"], ["cq"]),
+        helper.make_node("DequantizeLinear", ["cq", "os", "oz"], ["y"]),
+    ], {"x": rand(1, 4, 8, 9)}, {
+        "s": np.array(0.0157, np.float32), "z": np.array(127, np.uint8),
+        "w": weights, "ws": np.linspace(0.004, 0.01, 6).astype(np.float32),
+        "b": RNG.randint(-5000, 5000, 6).astype(np.int32),
+        "bs": (0.0157 * np.linspace(0.004, 0.01, 6)).astype(np.float32),
+        "os": np.array(0.08, np.float32), "oz": np.array(120, np.uint8)})
+
+
 def run_reference(ort, folder):
     listing = []
     for index, (_, model, inputs, outputs) in enumerate(CASES):
@@ -449,7 +514,8 @@ def run_reference(ort, folder):
         return json.load(file)
 
 
-TYPES = {"float32": 0, "int64": 1, "int32": 2, "bool": 3}
+TYPES = {"float32": 0, "int64": 1, "int32": 2, "bool": 3, "uint8": 4,
+         "int8": 5}
 
 
 def pack_shape(dims):
@@ -460,7 +526,7 @@ def main():
     ort, target = sys.argv[1:3]
     for add in (add_convolutions, add_pools, add_products, add_norms,
                 add_elementwise, add_reductions, add_resizes, add_shapes,
-                add_graphs):
+                add_graphs, add_quantization):
         add()
     with tempfile.TemporaryDirectory() as folder:
         results = run_reference(ort, folder)

@@ -65,7 +65,8 @@ take_tensor(FrBytes *bytes, FrDtype dtype, GoldenTensor *out)
 static bool
 take_case(FrBytes *bytes, GoldenCase *out)
 {
-	static const FrDtype dtypes[] = {FR_FLOAT32, FR_INT64, FR_INT32, FR_BOOL};
+	static const FrDtype dtypes[] = {FR_FLOAT32, FR_INT64, FR_INT32,
+									 FR_BOOL,	 FR_UINT8, FR_INT8};
 	uint32_t length, type;
 	const uint8_t *name;
 
@@ -86,7 +87,7 @@ take_case(FrBytes *bytes, GoldenCase *out)
 		out->output_count > MAX_TENSORS)
 		return false;
 	for (uint32_t i = 0; i < out->output_count; i++)
-		if (!fr_bytes_take_le32(bytes, &type) || type > 3 ||
+		if (!fr_bytes_take_le32(bytes, &type) || type > 5 ||
 			!take_tensor(bytes, dtypes[type], &out->outputs[i]))
 			return false;
 	return true;
