@@ -22,8 +22,8 @@
 #define FR_BYTE_BLOCK  64 /* channels per block of a u8 tensor */
 #define FR_BYTE_BLOCKS (FR_BYTE_BLOCK / FR_BLOCK) /* float blocks in it */
 
-/* Products of a sum: more could overflow 32 bits. */
-#define FR_INT8_MAX_DEPTH 65536
+/* Products of a sum: with more, partial sums could overflow 32 bits. */
+#define FR_INT8_MAX_DEPTH 32768
 
 /* From float to u8: byte = clamp(round(value * scale[c] + shift[c]), 0 -
  * zero_point, 255 - zero_point) + zero_point; ties go to even, NaN to 0. */
@@ -86,7 +86,8 @@ typedef struct FrQuantizeTask
 typedef struct FrDequantizeTask
 {
 	const uint8_t *bytes;
-	ptrdiff_t byte_block, byte_row;
+	ptrdiff_t byte_block, byte_row, byte_pixel; /* byte_pixel: 64, or 4: a
+												 * picture, one block */
 	float *output;
 	ptrdiff_t out_block, out_row;
 	int blocks, height, width; /* blocks of 16 channels */

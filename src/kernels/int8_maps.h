@@ -61,9 +61,34 @@ quantize(const FrQuantizeTask *task)
 	}
 }
 
+/* A picture becomes a block of 16 lanes, of which 12 are zero. */
+static void
+dequantize_picture(const FrDequantizeTask *task)
+{
+	for (int y = 0; y < task->height; ++y)
+		for (int x = 0; x < task->width; ++x)
+		{
+			const uint8_t *source =
+				task->bytes + y * task->byte_row + (ptrdiff_t) x * FR_QUAD;
+			float *target =
+				task->output + y * task->out_row + (ptrdiff_t) x * FR_BLOCK;
+
+			for (int i = 0; i < FR_BLOCK; ++i)
+				target[i] = i < FR_QUAD ? (float) (source[i] -
+												   task->zero_point) *
+											  task->scale
+										: 0.0f;
+		}
+}
+
 static void
 dequantize(const FrDequantizeTask *task)
 {
+	if (task->byte_pixel == FR_QUAD)
+	{
+		dequantize_picture(task);
+		return;
+	}
 	for (int i = 0; i < task->blocks * NV; ++i)
 	{
 		const int b = i / NV;
