@@ -74,10 +74,10 @@ dequantize_picture(const FrDequantizeTask *task)
 				task->output + y * task->out_row + (ptrdiff_t) x * FR_BLOCK;
 
 			for (int i = 0; i < FR_BLOCK; ++i)
-				target[i] = i < FR_QUAD ? (float) (source[i] -
-												   task->zero_point) *
-											  task->scale
-										: 0.0f;
+				target[i] =
+					i < FR_QUAD
+						? (float) (source[i] - task->zero_point) * task->scale
+						: 0.0f;
 		}
 }
 

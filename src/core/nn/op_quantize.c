@@ -34,10 +34,9 @@ check_parameters(const FrNode *node, const FrTensor *const *inputs,
 							"The scale is %s; float32 is supported.",
 							fr_dtype_name(inputs[1]->dtype));
 	if (zero && zero->dtype != quantized)
-		return fr_node_fail(error, FR_ERR_MISMATCH, node,
-							"The zero point is %s instead of %s.",
-							fr_dtype_name(zero->dtype),
-							fr_dtype_name(quantized));
+		return fr_node_fail(
+			error, FR_ERR_MISMATCH, node, "The zero point is %s instead of %s.",
+			fr_dtype_name(zero->dtype), fr_dtype_name(quantized));
 	if (inputs[1]->shape.rank > 1 ||
 		(zero && fr_shape_span(&zero->shape, 0, zero->shape.rank) != count))
 		return fr_node_fail(error, FR_ERR_UNSUPPORTED, node,
