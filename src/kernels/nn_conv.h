@@ -14,6 +14,8 @@
 #ifndef FR_KERNELS_NN_CONV_H
 #define FR_KERNELS_NN_CONV_H
 
+#include <string.h>
+
 #include "kernels/nn_epilogue.h"
 #include "kernels/nn_pairs.h"
 
@@ -58,6 +60,13 @@ input_offset(const Tile *tile, int placement, int pixel)
 											 : 8);
 }
 
+/* The loops around the taps need more values than there are general
+ * registers.  GCC would keep strides and counts in vector registers, and an
+ * address that comes from there waits behind all the multiplications before
+ * it: a third of the speed.  Read again from the task, they wait for nothing.
+ */
+#define FORGET_MEMORY(a, b) __asm__ volatile("" : "+r"(a), "+r"(b) : : "memory")
+
 /* What a tile's code is made for; constants. */
 typedef struct TileShape
 {
@@ -65,6 +74,7 @@ typedef struct TileShape
 	int blocks; /* of a group */
 	int placement;
 	FrWeightFormat format;
+	bool is_plain; /* products one by one, of weights packed for pairs */
 } TileShape;
 
 /* Sums: [group][block * NV + vector][pixel]. */
@@ -96,6 +106,31 @@ tile_add_lane(TileSums sums, const Tile *tile, TileShape shape,
 #pragma GCC unroll 4
 			for (int v = 0; v < shape.blocks * NV; ++v)
 				sums[g][v][p] += x * w[g][v];
+		}
+	}
+}
+
+/* What tile_add_pair adds, product by product. */
+ALWAYS_INLINE void
+tile_add_pair_plain(TileSums sums, const Tile *tile, TileShape shape,
+					const float *source, const char *weights,
+					ptrdiff_t row_bytes, bool is_negative)
+{
+	for (int half = 0; half < 2; ++half)
+	{
+#pragma GCC unroll 4
+		for (int v = 0; v < shape.blocks * NV; ++v)
+		{
+			const Vec w =
+				weight_load(weights + half * row_bytes, v * VL, shape.format);
+			const Vec y = is_negative ? -w : w;
+
+#pragma GCC unroll 16
+			for (int p = 0; p < shape.pixels; ++p)
+				sums[0][v][p] +=
+					vec_set(source[input_offset(tile, shape.placement, p) +
+								   half * (FR_BLOCK / 2)]) *
+					y;
 		}
 	}
 }
@@ -169,9 +204,16 @@ tile_add_paired_tap(TileSums sums, const Tile *tile, TileShape shape,
 
 #pragma GCC unroll 8
 	for (int pair = 0; pair < PAIRS; ++pair)
-		tile_add_pair(sums, tile, shape, source + pair,
-					  weights + 2 * pair * row_bytes, row_bytes,
-					  is_subtracted(pair, parity));
+	{
+		const char *rows = weights + 2 * pair * row_bytes;
+
+		if (shape.is_plain)
+			tile_add_pair_plain(sums, tile, shape, source + pair, rows,
+								row_bytes, is_subtracted(pair, parity));
+		else
+			tile_add_pair(sums, tile, shape, source + pair, rows, row_bytes,
+						  is_subtracted(pair, parity));
+	}
 #pragma GCC unroll 16
 	for (int row = 2 * PAIRS; row < FR_BLOCK; ++row)
 		tile_add_lane(sums, tile, shape, source + paired_row_lane(row),
@@ -206,6 +248,7 @@ tile_add_block(TileSums sums, const Tile *tile, TileShape shape,
 					: tile_add_paired_tap(sums, tile, shape, source, weights,
 										  pairing);
 			source += task->tap_col;
+			FORGET_MEMORY(source, weights);
 		}
 	}
 	return weights;
@@ -225,15 +268,18 @@ tile_head(const Tile *tile, TileShape shape, int i)
  * vector's stream. */
 ALWAYS_INLINE void
 run_scale(Vec *sums, int pixels, const float *head, int width,
-		  const float *corrections)
+		  const float *corrections, bool is_plain)
 {
 	const Vec scale = vec_load(head + HEAD_SCALE * width);
 	const Vec start = vec_load(head + HEAD_START * width);
 
 #pragma GCC unroll 16
 	for (int p = 0; p < pixels; ++p)
-		sums[p] = sums[p] * scale +
-				  (PAIRS > 0 ? start - vec_set(corrections[p]) : start);
+	{
+		sums[p] *= scale;
+		if (PAIRS > 0 && !is_plain)
+			sums[p] += start - vec_set(corrections[p]);
+	}
 }
 
 /* ... and back. */
@@ -278,7 +324,7 @@ tile_run(const Tile *tile, TileShape shape)
 				  residual_places);
 		if (has_head(shape.format))
 			run_scale(run, pixels, tile_head(tile, shape, i), width,
-					  tile->corrections);
+					  tile->corrections, shape.is_plain);
 	}
 
 	for (int channel = 0; channel < task->in_channels;
@@ -321,32 +367,37 @@ tile_run(const Tile *tile, TileShape shape)
 
 typedef void (*TileFunction)(const Tile *tile);
 
-#define DEFINE_TILE(P, G, B)                                             \
-	static void tile_##P##x##G##x##B##_16(const Tile *tile)              \
-	{                                                                    \
-		tile_run(tile, (TileShape){P, G, B, STRIDE_16, FR_WEIGHTS_F32}); \
-	}                                                                    \
-	static void tile_##P##x##G##x##B##_any(const Tile *tile)             \
-	{                                                                    \
-		tile_run(tile, (TileShape){P, G, B, IRREGULAR, FR_WEIGHTS_F32}); \
-	}                                                                    \
-	static void tile_##P##x##G##x##B##_16_half(const Tile *tile)         \
-	{                                                                    \
-		tile_run(tile, (TileShape){P, G, B, STRIDE_16, FR_WEIGHTS_F16}); \
-	}                                                                    \
-	static void tile_##P##x##G##x##B##_any_half(const Tile *tile)        \
-	{                                                                    \
-		tile_run(tile, (TileShape){P, G, B, IRREGULAR, FR_WEIGHTS_F16}); \
+#define DEFINE_TILE(P, G, B)                                              \
+	static void tile_##P##x##G##x##B##_16(const Tile *tile)               \
+	{                                                                     \
+		tile_run(tile,                                                    \
+				 (TileShape){P, G, B, STRIDE_16, FR_WEIGHTS_F32, false}); \
+	}                                                                     \
+	static void tile_##P##x##G##x##B##_any(const Tile *tile)              \
+	{                                                                     \
+		tile_run(tile,                                                    \
+				 (TileShape){P, G, B, IRREGULAR, FR_WEIGHTS_F32, false}); \
+	}                                                                     \
+	static void tile_##P##x##G##x##B##_16_half(const Tile *tile)          \
+	{                                                                     \
+		tile_run(tile,                                                    \
+				 (TileShape){P, G, B, STRIDE_16, FR_WEIGHTS_F16, false}); \
+	}                                                                     \
+	static void tile_##P##x##G##x##B##_any_half(const Tile *tile)         \
+	{                                                                     \
+		tile_run(tile,                                                    \
+				 (TileShape){P, G, B, IRREGULAR, FR_WEIGHTS_F16, false}); \
 	}
 
-#define DEFINE_WIDE_TILE(P, B)                                           \
-	static void tile_##P##x##B##_32(const Tile *tile)                    \
-	{                                                                    \
-		tile_run(tile, (TileShape){P, 1, B, STRIDE_32, FR_WEIGHTS_F32}); \
-	}                                                                    \
-	static void tile_##P##x##B##_8(const Tile *tile)                     \
-	{                                                                    \
-		tile_run(tile, (TileShape){P, 1, B, STRIDE_8, FR_WEIGHTS_F32});  \
+#define DEFINE_WIDE_TILE(P, B)                                                 \
+	static void tile_##P##x##B##_32(const Tile *tile)                          \
+	{                                                                          \
+		tile_run(tile,                                                         \
+				 (TileShape){P, 1, B, STRIDE_32, FR_WEIGHTS_F32, false});      \
+	}                                                                          \
+	static void tile_##P##x##B##_8(const Tile *tile)                           \
+	{                                                                          \
+		tile_run(tile, (TileShape){P, 1, B, STRIDE_8, FR_WEIGHTS_F32, false}); \
 	}
 
 #define TILE_ENTRY(P, G, B)                                                \
@@ -376,6 +427,33 @@ static const TileFunction tile_functions[FR_WEIGHTS_COUNT][PLACEMENT_COUNT]
 										[TILE_PIXELS + 1][3][GROUP_BLOCKS] = {
 											TILES(TILE_ENTRY)
 												WIDE_TILES(WIDE_TILE_ENTRY)};
+
+#if PAIRS > 0
+
+#define DEFINE_PLAIN_TILE(P, G, B)                                             \
+	static void tile_##P##_plain(const Tile *tile)                             \
+	{                                                                          \
+		tile_run(tile, (TileShape){P, G, B, IRREGULAR, FR_WEIGHTS_F32, true}); \
+	}                                                                          \
+	static void tile_##P##_plain_half(const Tile *tile)                        \
+	{                                                                          \
+		tile_run(tile, (TileShape){P, G, B, IRREGULAR, FR_WEIGHTS_F16, true}); \
+	}
+
+#define PLAIN_TILE_ENTRY(P, G, B)           \
+	[FR_WEIGHTS_F32][P] = tile_##P##_plain, \
+	[FR_WEIGHTS_F16][P] = tile_##P##_plain_half,
+
+/* With pairs, every tile is one group of one block. */
+TILES(DEFINE_PLAIN_TILE)
+
+_Static_assert(TILE_PIXELS <= 8, "a bit of a byte for each pixel");
+
+static const TileFunction plain_tile_functions[FR_WEIGHTS_COUNT]
+											  [TILE_PIXELS + 1] = {
+												  TILES(PLAIN_TILE_ENTRY)};
+
+#endif
 
 /* ---- the loops around the tiles ----------------------------------------- */
 
@@ -490,8 +568,77 @@ typedef struct Part
 	const TileCut *cut;
 	int first, last;
 	const float *corrections; /* cut->widest for each tile */
+	const uint8_t *unsafe;	  /* a bit for each pixel of each tile */
 	ptrdiff_t group_bytes;	  /* from one group's weights to the next's */
 } Part;
+
+#if PAIRS > 0
+
+/* The pixels of an irregular tile that are in the set, by these functions. */
+static void
+run_subset(const Tile *tile, int count, unsigned set,
+		   const TileFunction *functions)
+{
+	float corrections[TILE_PIXELS];
+	TileOffsets offsets;
+	Tile part = *tile;
+	int taken = 0;
+
+	for (int p = 0; p < count; ++p)
+	{
+		if (!(set >> p & 1))
+			continue;
+		offsets.input[taken] = tile->input_offsets[p];
+		offsets.output[taken] = tile->output_offsets[p];
+		offsets.residual[taken] = tile->residual_offsets[p];
+		corrections[taken++] = tile->corrections[p];
+	}
+	if (!taken)
+		return;
+	part.corrections = corrections;
+	part.input_offsets = offsets.input;
+	part.output_offsets = offsets.output;
+	part.residual_offsets = offsets.residual;
+	functions[taken](&part);
+}
+
+/* A tile with unsafe pixels: these by plain products, the others in pairs. */
+static void
+run_mixed(const Tile *tile, const TileCut *cut, int count, unsigned unsafe)
+{
+	const FrConvTask *task = tile->task;
+	TileFunction paired[TILE_PIXELS + 1];
+	TileOffsets offsets;
+	Tile irregular = *tile;
+
+	if (cut->placement != IRREGULAR)
+	{
+		for (int p = 0; p < count; ++p)
+		{
+			offsets.input[p] = p * task->in_pixel;
+			offsets.output[p] = p * task->out_pixel;
+			offsets.residual[p] = p * task->res_pixel;
+		}
+		irregular.input_offsets = offsets.input;
+		irregular.output_offsets = offsets.output;
+		irregular.residual_offsets = offsets.residual;
+	}
+	for (int p = 1; p <= TILE_PIXELS; ++p)
+		paired[p] = tile_functions[task->weight_format][IRREGULAR][p][0][0];
+	run_subset(&irregular, count, unsafe,
+			   plain_tile_functions[task->weight_format]);
+	run_subset(&irregular, count, ~unsafe, paired);
+}
+
+#else
+
+static inline void
+run_mixed(const Tile *tile, const TileCut *cut, int count, unsigned unsafe)
+{
+	(void) tile, (void) cut, (void) count, (void) unsafe;
+}
+
+#endif
 
 /* A part for groups groups of blocks blocks each, from group on. */
 static void
@@ -531,8 +678,11 @@ run_tiles(const Part *part, int group, int groups, int blocks)
 				tile.residual +=
 					span.y * task->res_row + span.x * task->res_pixel;
 		}
-		tile_functions[task->weight_format][cut->placement][span.count]
-					  [groups / 2][blocks - 1](&tile);
+		if (PAIRS > 0 && part->unsafe[i - part->first])
+			run_mixed(&tile, cut, span.count, part->unsafe[i - part->first]);
+		else
+			tile_functions[task->weight_format][cut->placement][span.count]
+						  [groups / 2][blocks - 1](&tile);
 		tile.corrections += cut->widest;
 	}
 }
@@ -558,9 +708,9 @@ run_groups(const Part *part)
 		run_tiles(part, full_groups, 1, task->out_blocks % GROUP_BLOCKS);
 }
 
-/* The corrections of the pixels of a part. */
+/* The corrections of the pixels of a part, and which of them are unsafe. */
 static void
-correct_pixels(const Part *part, float *corrections)
+correct_part(const Part *part, float *corrections, uint8_t *unsafe)
 {
 	const FrConvTask *task = part->task;
 	const int width = part->cut->widest;
@@ -568,23 +718,24 @@ correct_pixels(const Part *part, float *corrections)
 
 	if (task->in_lanes != FR_BLOCK)
 	{
-		for (int i = 0; i < (part->last - part->first) * width; ++i)
-			corrections[i] = 0;
+		memset(corrections, 0,
+			   sizeof(float) * (size_t) ((part->last - part->first) * width));
+		memset(unsafe, 0, (size_t) (part->last - part->first));
 		return;
 	}
+	for (int p = 0; p < width; ++p)
+		offsets.input[p] = p * task->in_pixel;
 	for (int i = part->first; i < part->last; ++i)
 	{
 		const Span span = tile_span(part->cut, i);
-		const bool is_irregular = part->cut->placement == IRREGULAR;
-		const float *input = task->input + span.y * task->in_row +
-							 (is_irregular ? 0 : span.x * task->in_pixel);
+		const float *input = task->input;
 
-		if (is_irregular)
+		if (part->cut->placement == IRREGULAR)
 			fill_offsets(task, span.x, span.count, &offsets);
-		for (int p = 0; p < span.count; ++p)
-			corrections[p] = pixel_correction(
-				task,
-				input + (is_irregular ? offsets.input[p] : p * task->in_pixel));
+		else
+			input += span.y * task->in_row + span.x * task->in_pixel;
+		*unsafe++ = (uint8_t) correct_pixels(task, input, offsets.input,
+											 span.count, corrections);
 		corrections += width;
 	}
 }
@@ -619,6 +770,7 @@ conv(const FrConvTask *task)
 		return;
 
 	float corrections[PAIRS > 0 ? MAX_CORRECTIONS : 1];
+	uint8_t unsafe[PAIRS > 0 ? MAX_CORRECTIONS / TILE_PIXELS : 1];
 	const TileCut cut = conv_cut(task);
 	const int tiles = cut.rows * cut.row_tiles;
 	const int step = part_tiles(task, &cut);
@@ -626,6 +778,7 @@ conv(const FrConvTask *task)
 		.task = task,
 		.cut = &cut,
 		.corrections = corrections,
+		.unsafe = unsafe,
 		.group_bytes = stream_bytes(
 			GROUP_CHANNELS,
 			taps(task->in_channels, task->kernel_h, task->kernel_w),
@@ -636,7 +789,7 @@ conv(const FrConvTask *task)
 	{
 		part.last = tiles - part.first < step ? tiles : part.first + step;
 		if (PAIRS > 0)
-			correct_pixels(&part, corrections);
+			correct_part(&part, corrections, unsafe);
 		run_groups(&part);
 	}
 }
