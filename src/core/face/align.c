@@ -19,6 +19,31 @@ static const double omz_128[FR_LANDMARK_COUNT][2] = {
 	{0.6534364583, 0.8246919642},
 };
 
+/* The points of the 96 x 112 crops of SphereFace's authors: ArcFace's, which
+ * were taken from them, 8 pixels to the left. */
+static const double sphereface_112[FR_LANDMARK_COUNT][2] = {
+	{30.2946, 51.6963}, {65.5318, 51.5014}, {48.0252, 71.7366},
+	{33.5493, 92.3655}, {62.7299, 92.2041},
+};
+
+/* A template in units of its own size. */
+typedef struct Template
+{
+	const double (*points)[2];
+	double width, height;
+} Template;
+
+static const Template templates[] = {
+	[FR_TEMPLATE_ARCFACE_112] = {arcface_112, 112, 112},
+	[FR_TEMPLATE_OMZ_128] = {omz_128, 1, 1},
+	[FR_TEMPLATE_SPHEREFACE] = {sphereface_112, 96, 112},
+	/* Where landmarks lie in such a crop depends on the detector. */
+	[FR_TEMPLATE_BOX] = {arcface_112, 112, 112},
+};
+
+_Static_assert(sizeof templates / sizeof *templates == FR_TEMPLATE_COUNT,
+			   "every template has its points");
+
 /* Landmarks closer together than this (root mean square distance from their
  * centre, pixels) carry no direction. */
 #define MIN_SPREAD 0.1
@@ -27,12 +52,10 @@ static void
 template_point(FrTemplate alignment, int index, int width, int height,
 			   double point[2])
 {
-	const double *source =
-		alignment == FR_TEMPLATE_OMZ_128 ? omz_128[index] : arcface_112[index];
-	double unit = alignment == FR_TEMPLATE_OMZ_128 ? 1.0 : 112.0;
+	const Template *source = &templates[alignment];
 
-	point[0] = source[0] * width / unit;
-	point[1] = source[1] * height / unit;
+	point[0] = source->points[index][0] * width / source->width;
+	point[1] = source->points[index][1] * height / source->height;
 }
 
 void

@@ -8,14 +8,17 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "core/face/heads.h"
 #include "core/face/input.h"
-#include "core/face/yunet.h"
+#include "core/face/landmarks.h"
+#include "core/face/mtcnn.h"
 
 #define MAX_EMBEDDING_DIMS 4096
 #define MAX_CROP_SIDE	   1024
 #define MAX_DETECTION_SIZE 65536
 #define MAX_SIZE_MULTIPLE  1024
 #define MAX_FACES		   100000
+#define MAX_MARGIN		   4.0
 
 /* Longest side of the input that a detector's shapes are tried with. */
 #define TRIAL_SIZE 64
@@ -75,7 +78,8 @@ check_detector_values(const FrDescriptor *d, FrError *error)
 	if (status == FR_OK)
 		status = check_range("size_multiple", d->size_multiple, 1,
 							 MAX_SIZE_MULTIPLE, error);
-	if (status == FR_OK && d->decode != FR_DECODE_YUNET)
+	if (status == FR_OK && !fr_heads_has_rule(d->decode) &&
+		d->decode != FR_DECODE_MTCNN)
 		status = fr_fail(error, FR_ERR_ARGUMENT,
 						 "The preset \"%s\" has no rule for reading a "
 						 "detector's outputs.",
@@ -83,13 +87,13 @@ check_detector_values(const FrDescriptor *d, FrError *error)
 	if (status == FR_OK && d->size_multiple % 32 != 0)
 		status = fr_fail(error, FR_ERR_ARGUMENT,
 						 "\"size_multiple\" is %d, but the strides of the "
-						 "preset \"yunet\" need a multiple of 32.",
-						 d->size_multiple);
+						 "preset \"%s\" need a multiple of 32.",
+						 d->size_multiple, d->preset);
 	return status;
 }
 
 static FrStatus
-check_embedder_values(const FrDescriptor *d, FrError *error)
+check_crop_values(const FrDescriptor *d, FrError *error)
 {
 	FrStatus status =
 		check_range("input_width", d->input_width, 1, MAX_CROP_SIDE, error);
@@ -97,25 +101,28 @@ check_embedder_values(const FrDescriptor *d, FrError *error)
 	if (status == FR_OK)
 		status = check_range("input_height", d->input_height, 1, MAX_CROP_SIDE,
 							 error);
-	if (status == FR_OK && d->alignment != FR_TEMPLATE_ARCFACE_112 &&
-		d->alignment != FR_TEMPLATE_OMZ_128)
+	if (status == FR_OK && (unsigned) d->alignment >= FR_TEMPLATE_COUNT)
 		status = fr_fail(error, FR_ERR_ARGUMENT,
 						 "There is no alignment template number %d.",
 						 (int) d->alignment);
+	if (status == FR_OK && !(d->margin >= 0 && d->margin <= MAX_MARGIN))
+		status = fr_fail(error, FR_ERR_ARGUMENT,
+						 "\"margin\" is %g, but must be between 0 and %g.",
+						 (double) d->margin, MAX_MARGIN);
 	return status;
 }
 
 /* Give *trial the sizes that the graph fixes; false when it fixes others than
- * the pipeline feeds.  A detector runs one picture of any size, an embedder
+ * the pipeline feeds.  A detector runs one picture of any size, other networks
  * any number of one size. */
 static bool
-fit_input(const FrShape *have, bool is_detector, FrShape *trial)
+fit_input(const FrShape *have, bool is_detector, int channel, FrShape *trial)
 {
 	if (have->rank != 4)
 		return false;
 	for (int i = 0; i < 4; i++)
 	{
-		bool is_free = is_detector ? i >= 2 : i == 0;
+		bool is_free = is_detector ? i > 0 && i != channel : i == 0;
 		int64_t dim = have->dims[i];
 
 		if (dim == FR_DIM_DYNAMIC)
@@ -127,25 +134,28 @@ fit_input(const FrShape *have, bool is_detector, FrShape *trial)
 	return true;
 }
 
-/* The input is [batch, 3, height, width]; *trial gets a shape to try. */
+/* The input is [batch, 3, height, width] or [batch, height, width, 3]; *trial
+ * gets a shape to try. */
 static FrStatus
 check_input(const FrDescriptor *descriptor, const FrGraph *graph,
 			FrShape *trial, FrError *error)
 {
 	bool is_detector = descriptor->role == FR_ROLE_DETECTOR;
 	const FrValue *input = &graph->values[graph->inputs[0]];
+	int trial_size = fr_heads_multiple(descriptor->decode, graph->output_count);
 
+	if (trial_size < TRIAL_SIZE)
+		trial_size = TRIAL_SIZE;
 	if (input->dtype != FR_FLOAT32 && input->dtype != FR_DTYPE_NONE)
 		return fr_fail(error, FR_ERR_MISMATCH,
 					   "The network's input \"%.40s\" is of type %s, not "
 					   "float32.",
 					   input->name, fr_dtype_name(input->dtype));
-	*trial = (FrShape){
-		.rank = 4,
-		.dims = {1, 3, is_detector ? TRIAL_SIZE : descriptor->input_height,
-				 is_detector ? TRIAL_SIZE : descriptor->input_width},
-	};
-	if (input->is_shape_known && !fit_input(&input->shape, is_detector, trial))
+	*trial = fr_input_shape(
+		graph, 1, is_detector ? trial_size : descriptor->input_width,
+		is_detector ? trial_size : descriptor->input_height);
+	if (input->is_shape_known && !fit_input(&input->shape, is_detector,
+											trial->dims[1] == 3 ? 1 : 3, trial))
 	{
 		char have_text[96], want_text[96];
 
@@ -172,45 +182,21 @@ check_float_output(const FrValue *value, FrError *error)
 	return FR_OK;
 }
 
-/* One head of one grid: so many values for the tried input. */
 static FrStatus
-check_head(const FrValue *value, const FrShape *input, int64_t wanted,
-		   FrError *error)
+check_heads(const FrDescriptor *descriptor, const FrGraph *source,
+			const FrGraph *sized, const FrShape *input, FrError *error)
 {
-	size_t count;
-	char text[96];
+	int row = fr_input_is_channels_last(source) ? 1 : 2;
+	FrHeads heads;
+	bool has_landmarks;
+	FrStatus status =
+		fr_heads_of_graph(source, sized, (int) input->dims[row + 1],
+						  (int) input->dims[row], &heads, error);
 
-	if (fr_shape_count(&value->shape, &count) && count == (size_t) wanted)
-		return check_float_output(value, error);
-	return fr_fail(error, FR_ERR_MISMATCH,
-				   "For an input of %d x %d pixels the output \"%.24s\" has "
-				   "shape %s, but the preset \"yunet\" needs %lld values.",
-				   (int) input->dims[3], (int) input->dims[2], value->name,
-				   fr_shape_text(&value->shape, text, sizeof text),
-				   (long long) wanted);
-}
-
-static FrStatus
-check_yunet_outputs(const FrGraph *source, const FrGraph *sized,
-					const FrShape *input, FrError *error)
-{
-	int outputs[FR_YUNET_GRID_COUNT][FR_YUNET_HEAD_COUNT];
-	FrStatus status = fr_yunet_bind(source, outputs, error);
-
-	if (status != FR_OK)
-		return status;
-	for (int i = 0; i < FR_YUNET_GRID_COUNT * FR_YUNET_HEAD_COUNT; i++)
-	{
-		int grid = i / FR_YUNET_HEAD_COUNT, head = i % FR_YUNET_HEAD_COUNT;
-		int64_t stride = fr_yunet_strides[grid];
-		int64_t cells = (input->dims[2] / stride) * (input->dims[3] / stride);
-
-		status = check_head(&sized->values[sized->outputs[outputs[grid][head]]],
-							input, cells * fr_yunet_head_sizes[head], error);
-		if (status != FR_OK)
-			return status;
-	}
-	return FR_OK;
+	if (status == FR_OK)
+		status =
+			fr_heads_check(descriptor->decode, &heads, &has_landmarks, error);
+	return status;
 }
 
 /* [batch, dims], or with ones behind as convolutions leave them. */
@@ -222,10 +208,10 @@ is_vector_batch(const FrShape *shape, int64_t batch)
 			(shape->rank == 4 && shape->dims[2] == 1 && shape->dims[3] == 1));
 }
 
-/* An embedder has one output; what has others is something else, so they are
- * named (the first three). */
+/* An embedder has one output, as has a landmarks network; what has others is
+ * something else, so they are named (the first three). */
 static FrStatus
-check_output_count(const FrGraph *graph, FrError *error)
+check_output_count(const FrGraph *graph, FrRole role, FrError *error)
 {
 	char names[160]; /* 3 * (40 + 4), and the dots */
 	size_t used = 0;
@@ -241,8 +227,10 @@ check_output_count(const FrGraph *graph, FrError *error)
 	if (graph->output_count > 3)
 		snprintf(names + used, sizeof names - used, ", ...");
 	return fr_fail(error, FR_ERR_MISMATCH,
-				   "The network has %d outputs (%s), but an embedder has one.",
-				   graph->output_count, names);
+				   "The network has %d outputs (%s), but %s has one.",
+				   graph->output_count, names,
+				   role == FR_ROLE_EMBEDDER ? "an embedder"
+											: "a landmarks network");
 }
 
 /* The only output is the embedding: one vector per picture. */
@@ -272,27 +260,76 @@ check_embedding_output(const FrGraph *sized, const FrShape *input, int *dims,
 	return FR_OK;
 }
 
+/* What a landmarks network gives is not the length of an embedding. */
+static FrStatus
+check_landmarks_output(const FrGraph *sized, const FrShape *input, int *dims,
+					   FrError *error)
+{
+	FrStatus status = check_embedding_output(sized, input, dims, error);
+	int values = *dims;
+
+	*dims = 0;
+	if (status == FR_OK && values != FR_LANDMARK_VALUES)
+		return fr_fail(error, FR_ERR_MISMATCH,
+					   "The network gives %d numbers per picture; a landmarks "
+					   "network gives %d, x and y of five points.",
+					   values, FR_LANDMARK_VALUES);
+	return status;
+}
+
+static FrStatus
+check_outputs(const FrDescriptor *descriptor, const FrGraph *source,
+			  const FrGraph *sized, const FrShape *input, int *dims,
+			  FrError *error)
+{
+	switch (descriptor->role)
+	{
+		case FR_ROLE_DETECTOR:
+			return check_heads(descriptor, source, sized, input, error);
+		case FR_ROLE_EMBEDDER:
+			return check_embedding_output(sized, input, dims, error);
+		case FR_ROLE_LANDMARKS:
+			return check_landmarks_output(sized, input, dims, error);
+		case FR_ROLE_COUNT:
+			break;
+	}
+	return fr_fail(error, FR_ERR_BUG, "There is no role number %d.",
+				   (int) descriptor->role);
+}
+
+static FrStatus
+check_descriptor_values(const FrDescriptor *descriptor, FrError *error)
+{
+	FrStatus status = check_normalisation(descriptor, error);
+
+	if (status != FR_OK)
+		return status;
+	return descriptor->role == FR_ROLE_DETECTOR
+			   ? check_detector_values(descriptor, error)
+			   : check_crop_values(descriptor, error);
+}
+
 FrStatus
 fr_descriptor_check(const FrDescriptor *descriptor, FrNet *net,
 					const FrAllocator *allocator, int *dims, FrError *error)
 {
 	const FrGraph *source = fr_net_graph(net);
-	bool is_detector = descriptor->role == FR_ROLE_DETECTOR;
 	FrShape input;
 
 	*dims = 0;
+	if (descriptor->graph_count != 1)
+		return fr_fail(error, FR_ERR_MISMATCH,
+					   "The preset \"%s\" is a model of %d networks, not one.",
+					   descriptor->preset, descriptor->graph_count);
 
-	FrStatus status = check_normalisation(descriptor, error);
+	FrStatus status = check_descriptor_values(descriptor, error);
 
-	if (status == FR_OK)
-		status = is_detector ? check_detector_values(descriptor, error)
-							 : check_embedder_values(descriptor, error);
 	if (status == FR_OK)
 		status = fr_input_check(net, descriptor, error);
 	if (status == FR_OK)
 		status = check_input(descriptor, source, &input, error);
-	if (status == FR_OK && !is_detector)
-		status = check_output_count(source, error);
+	if (status == FR_OK && descriptor->role != FR_ROLE_DETECTOR)
+		status = check_output_count(source, descriptor->role, error);
 	if (status != FR_OK)
 		return status;
 
@@ -302,8 +339,26 @@ fr_descriptor_check(const FrDescriptor *descriptor, FrNet *net,
 								 &sized, error);
 	if (status != FR_OK)
 		return status;
-	status = is_detector ? check_yunet_outputs(source, &sized, &input, error)
-						 : check_embedding_output(&sized, &input, dims, error);
+	status = check_outputs(descriptor, source, &sized, &input, dims, error);
 	fr_graph_destroy(&sized);
+	return status;
+}
+
+FrStatus
+fr_model_check(const FrDescriptor *descriptor, FrNet *const *nets, int count,
+			   const FrAllocator *allocator, int *dims, FrError *error)
+{
+	*dims = 0;
+	if (count != descriptor->graph_count)
+		return fr_fail(error, FR_ERR_MISMATCH,
+					   "The preset \"%s\" is a model of %d networks, not %d.",
+					   descriptor->preset, descriptor->graph_count, count);
+	if (count == 1)
+		return fr_descriptor_check(descriptor, nets[0], allocator, dims, error);
+
+	FrStatus status = check_descriptor_values(descriptor, error);
+
+	if (status == FR_OK)
+		status = fr_mtcnn_check(descriptor, nets, allocator, error);
 	return status;
 }

@@ -6,8 +6,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/face/heads.h"
 #include "core/face/input.h"
-#include "core/face/yunet.h"
+#include "core/face/mtcnn.h"
+
+/* How far rounding may take a probability out of 0..1. */
+#define SCORE_TOLERANCE 1e-3f
 
 /* Height and width that the graph's input is fixed to; 0 where it is free. */
 static void
@@ -20,13 +24,14 @@ fixed_size(const FrNet *detector, int *width, int *height)
 		return; /* fr_detect_run refuses it */
 
 	const FrShape *shape = &graph->values[graph->inputs[0]].shape;
+	int row = fr_input_is_channels_last(graph) ? 1 : 2;
 
 	if (graph->values[graph->inputs[0]].is_shape_known && shape->rank == 4)
 	{
-		if (shape->dims[2] > 0 && shape->dims[2] <= INT32_MAX)
-			*height = (int) shape->dims[2];
-		if (shape->dims[3] > 0 && shape->dims[3] <= INT32_MAX)
-			*width = (int) shape->dims[3];
+		if (shape->dims[row] > 0 && shape->dims[row] <= INT32_MAX)
+			*height = (int) shape->dims[row];
+		if (shape->dims[row + 1] > 0 && shape->dims[row + 1] <= INT32_MAX)
+			*width = (int) shape->dims[row + 1];
 	}
 }
 
@@ -57,62 +62,34 @@ round_up(int value, int multiple)
 
 /* Plan for the padded picture, fill the input and run. */
 static FrStatus
-run_network(FrNet *detector, const FrDescriptor *descriptor,
-			const FrImage *image, const FrCancel *cancel, FrPlan **plan,
-			int *width, int *height, FrError *error)
+run_network(const FrDetector *detector, const FrImage *image,
+			const FrCancel *cancel, FrHeads *heads, FrError *error)
 {
-	int multiple =
-		descriptor->size_multiple > 1 ? descriptor->size_multiple : 1;
+	const FrDescriptor *descriptor = detector->descriptor;
+	FrNet *net = detector->nets[0];
+	const FrGraph *graph = fr_net_graph(net);
+	int multiple = fr_heads_multiple(descriptor->decode, graph->output_count);
+	int width, height;
+	FrPlan *plan;
 
-	fixed_size(detector, width, height);
-	if (*width == 0)
-		*width = round_up(image->width, multiple);
-	if (*height == 0)
-		*height = round_up(image->height, multiple);
+	if (descriptor->size_multiple > multiple)
+		multiple = descriptor->size_multiple;
+	fixed_size(net, &width, &height);
+	if (width == 0)
+		width = round_up(image->width, multiple);
+	if (height == 0)
+		height = round_up(image->height, multiple);
 
-	FrShape shape = {.rank = 4, .dims = {1, 3, *height, *width}};
-	FrStatus status = fr_net_plan(detector, &shape, cancel, plan, error);
+	FrShape shape = fr_input_shape(graph, 1, width, height);
+	FrStatus status = fr_net_plan(net, &shape, cancel, &plan, error);
 
 	if (status == FR_OK)
-		status = fr_input_set(*plan, 0, image, descriptor, false, error);
+		status = fr_input_set(plan, 0, image, descriptor, false, error);
 	if (status == FR_OK)
-		status = fr_plan_run(*plan, cancel, error);
+		status = fr_plan_run(plan, cancel, error);
+	if (status == FR_OK)
+		status = fr_heads_of_plan(net, plan, width, height, heads, error);
 	return status;
-}
-
-/* Point at the heads in the plan's outputs, whose sizes are checked. */
-static FrStatus
-read_grids(const FrNet *detector, const FrPlan *plan, int width, int height,
-		   FrYunetGrid grids[FR_YUNET_GRID_COUNT], FrError *error)
-{
-	int outputs[FR_YUNET_GRID_COUNT][FR_YUNET_HEAD_COUNT];
-	FrStatus status = fr_yunet_bind(fr_net_graph(detector), outputs, error);
-
-	if (status != FR_OK)
-		return status;
-	for (int g = 0; g < FR_YUNET_GRID_COUNT; g++)
-	{
-		grids[g].rows = height / fr_yunet_strides[g];
-		grids[g].columns = width / fr_yunet_strides[g];
-
-		size_t cells = (size_t) grids[g].rows * (size_t) grids[g].columns;
-
-		for (int h = 0; h < FR_YUNET_HEAD_COUNT; h++)
-		{
-			const FrShape *shape;
-			size_t count = 0;
-
-			grids[g].heads[h] = fr_plan_output(plan, outputs[g][h], &shape);
-			if (!fr_shape_count(shape, &count) ||
-				count != cells * (size_t) fr_yunet_head_sizes[h])
-				return fr_fail(error, FR_ERR_MISMATCH,
-							   "For an input of %d x %d pixels, output %d of "
-							   "the detector has %zu values instead of %zu.",
-							   width, height, outputs[g][h] + 1, count,
-							   cells * (size_t) fr_yunet_head_sizes[h]);
-		}
-	}
-	return FR_OK;
 }
 
 static FrStatus
@@ -139,72 +116,180 @@ copy_kept(const FrCandidates *candidates, const int *kept, int kept_count,
 		face->x1 = boxes->x1[k];
 		face->y1 = boxes->y1[k];
 		face->score = boxes->score[k];
-		memcpy(face->landmarks,
-			   candidates->landmarks + (size_t) k * FR_LANDMARK_COUNT,
-			   sizeof face->landmarks);
+		face->lacks_landmarks = !candidates->landmarks;
+		if (candidates->landmarks)
+			memcpy(face->landmarks,
+				   candidates->landmarks + (size_t) k * FR_LANDMARK_COUNT,
+				   sizeof face->landmarks);
 	}
 	return FR_OK;
 }
 
-/* Candidates, then those that survive suppression. */
+/* The candidates that survive suppression. */
 static FrStatus
-select_faces(const FrYunetGrid grids[FR_YUNET_GRID_COUNT],
-			 const FrDescriptor *descriptor, const FrCancel *cancel,
-			 FrArena *arena, const FrAllocator *allocator, FrFaces *faces,
-			 FrError *error)
+select_faces(const FrCandidates *candidates, float max_iou,
+			 const FrCancel *cancel, FrArena *arena,
+			 const FrAllocator *allocator, FrFaces *faces, FrError *error)
 {
-	FrCandidates candidates;
-	int kept_count;
-	FrStatus status = fr_yunet_decode(grids, descriptor->detection_threshold,
-									  cancel, arena, &candidates, error);
-
-	if (status != FR_OK)
-		return status;
-
-	size_t kept_bytes = (size_t) candidates.boxes.count * sizeof(int);
+	size_t kept_bytes = (size_t) candidates->boxes.count * sizeof(int);
 	int *kept = fr_arena_alloc(arena, kept_bytes);
+	int kept_count;
 
 	if (!kept)
 		return fr_fail_nomem(error, kept_bytes);
-	status = fr_nms(&candidates.boxes, descriptor->nms_iou, cancel, kept,
-					&kept_count, error);
+
+	FrStatus status =
+		fr_nms(&candidates->boxes, max_iou, cancel, kept, &kept_count, error);
+
 	if (status == FR_OK)
 		status =
-			copy_kept(&candidates, kept, kept_count, allocator, faces, error);
+			copy_kept(candidates, kept, kept_count, allocator, faces, error);
+	return status;
+}
+
+/* Candidates of the network, or of the cascade of networks. */
+static FrStatus
+find_candidates(const FrDetector *detector, const FrImage *image,
+				double min_side, const FrCancel *cancel, FrArena *arena,
+				FrCandidates *candidates, FrError *error)
+{
+	const FrDescriptor *descriptor = detector->descriptor;
+	FrHeads heads;
+
+	if (descriptor->decode == FR_DECODE_MTCNN)
+		return fr_mtcnn_detect(detector, image, min_side, cancel, arena,
+							   candidates, error);
+
+	FrStatus status = run_network(detector, image, cancel, &heads, error);
+
+	if (status == FR_OK)
+		status = fr_heads_decode(descriptor->decode, &heads,
+								 descriptor->detection_threshold, cancel, arena,
+								 candidates, error);
+	return status;
+}
+
+static FrStatus
+check_detector(const FrDetector *detector, FrError *error)
+{
+	const FrDescriptor *descriptor = detector->descriptor;
+	FrStatus status = FR_OK;
+
+	if (descriptor->role != FR_ROLE_DETECTOR)
+		return fr_fail(error, FR_ERR_ARGUMENT,
+					   "The preset \"%s\" is not one of a detector.",
+					   descriptor->preset);
+	if (descriptor->graph_count < 1 || descriptor->graph_count > FR_MAX_GRAPHS)
+		return fr_fail(error, FR_ERR_BUG, "A detector has %d networks.",
+					   descriptor->graph_count);
+	for (int i = 0; i < descriptor->graph_count && status == FR_OK; i++)
+		status = fr_input_check(detector->nets[i], descriptor, error);
 	return status;
 }
 
 FrStatus
-fr_detect_run(FrNet *detector, const FrDescriptor *descriptor,
-			  const FrImage *image, const FrCancel *cancel,
-			  const FrAllocator *allocator, FrFaces *faces, FrError *error)
+fr_detect_run(const FrDetector *detector, const FrImage *image, double min_side,
+			  const FrCancel *cancel, const FrAllocator *allocator,
+			  FrFaces *faces, FrError *error)
 {
-	FrYunetGrid grids[FR_YUNET_GRID_COUNT];
-	FrPlan *plan;
-	int width, height;
+	FrStatus status = check_detector(detector, error);
 
 	*faces = (FrFaces){.allocator = allocator};
-	if (descriptor->role != FR_ROLE_DETECTOR ||
-		descriptor->decode != FR_DECODE_YUNET)
-		return fr_fail(error, FR_ERR_ARGUMENT,
-					   "The preset \"%s\" is not one of a detector.",
-					   descriptor->preset);
-
-	FrStatus status = fr_input_check(detector, descriptor, error);
-
-	if (status == FR_OK)
-		status = run_network(detector, descriptor, image, cancel, &plan, &width,
-							 &height, error);
-	if (status == FR_OK)
-		status = read_grids(detector, plan, width, height, grids, error);
 	if (status != FR_OK)
 		return status;
 
+	FrCandidates candidates;
 	FrArena arena;
 
 	fr_arena_init(&arena, allocator);
-	status = select_faces(grids, descriptor, cancel, &arena, allocator, faces,
-						  error);
+	status = find_candidates(detector, image, min_side, cancel, &arena,
+							 &candidates, error);
+	if (status == FR_OK)
+	{
+		/* The cascade has suppressed by its own rule. */
+		bool is_done = detector->descriptor->decode == FR_DECODE_MTCNN;
+
+		status = select_faces(&candidates,
+							  is_done ? 1 : detector->descriptor->nms_iou,
+							  cancel, &arena, allocator, faces, error);
+	}
 	fr_arena_fini(&arena);
+	return status;
+}
+
+/* ---- at load time -------------------------------------------------------- */
+
+/* Side of the picture that a detector is tried with. */
+#define PROBE_SIDE 64
+
+static FrStatus
+check_values(const FrHead *head, bool is_score, FrError *error)
+{
+	float least = 0, most = 0;
+	size_t count;
+
+	if (!fr_shape_count(&head->shape, &count))
+		count = 0;
+	for (size_t i = 0; i < count; i++)
+	{
+		if (!isfinite(head->values[i]))
+			return fr_fail(error, FR_ERR_MISMATCH,
+						   "The output \"%.40s\" has values that are not "
+						   "finite numbers when the picture is gray.",
+						   head->name);
+		least = fminf(least, head->values[i]);
+		most = fmaxf(most, head->values[i]);
+	}
+	if (is_score && (least < -SCORE_TOLERANCE || most > 1 + SCORE_TOLERANCE))
+		return fr_fail(error, FR_ERR_MISMATCH,
+					   "The scores of output \"%.40s\" are between %g and %g "
+					   "when the picture is gray; they must be probabilities: "
+					   "export the network with its sigmoid or softmax.",
+					   head->name, (double) least, (double) most);
+	return FR_OK;
+}
+
+/* Whether a head holds scores; YuNet's are clipped by its rule. */
+static bool
+is_score_head(FrDecodeRule rule, const FrHead *head)
+{
+	int64_t rows, columns;
+
+	if (!fr_head_rows(head, &rows, &columns))
+		return false;
+	return (rule == FR_DECODE_SCRFD && columns == 1) ||
+		   (rule == FR_DECODE_RETINAFACE && columns == 2);
+}
+
+FrStatus
+fr_detect_probe(const FrDetector *detector, const FrCancel *cancel,
+				const FrAllocator *allocator, FrError *error)
+{
+	FrDecodeRule rule = detector->descriptor->decode;
+	FrFaces faces;
+	FrImage image;
+	FrHeads heads;
+	FrStatus status = check_detector(detector, error);
+
+	if (status == FR_OK)
+		status =
+			fr_image_create(PROBE_SIDE, PROBE_SIDE, allocator, &image, error);
+	if (status != FR_OK)
+		return status;
+	memset(image.pixels, 128, (size_t) PROBE_SIDE * PROBE_SIDE * 3);
+	if (fr_heads_has_rule(rule))
+	{
+		status = run_network(detector, &image, cancel, &heads, error);
+		for (int i = 0; status == FR_OK && i < heads.count; i++)
+			status = check_values(&heads.heads[i],
+								  is_score_head(rule, &heads.heads[i]), error);
+	}
+	if (status == FR_OK)
+	{
+		status = fr_detect_run(detector, &image, 0, cancel, allocator, &faces,
+							   error);
+		fr_faces_destroy(&faces);
+	}
+	fr_image_destroy(&image);
 	return status;
 }

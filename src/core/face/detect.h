@@ -1,7 +1,7 @@
 /*
  * detect.h: one picture through a detector network.
  *
- * Input planes, run, decoding of the heads, non-maximum suppression.  Choosing
+ * Input, run, decoding of the heads, non-maximum suppression.  Choosing
  * the picture's resolution and what is derived from the landmarks belong to
  * pipeline.h.
  */
@@ -19,11 +19,18 @@ void fr_detect_fit(const FrNet *detector, int longest, int width, int height,
 /*
  * Find the faces of a picture that already has the wanted size.  Boxes and
  * landmarks are in its pixels, order is by falling score; quality and pose
- * are left 0.  The list is allocated from allocator.
+ * are left 0.  Faces whose shorter side is below min_side pixels need not be
+ * found.  The list is allocated from allocator.
  */
 FrStatus
-fr_detect_run(FrNet *detector, const FrDescriptor *descriptor,
-			  const FrImage *image, const FrCancel *cancel,
-			  const FrAllocator *allocator, FrFaces *faces, FrError *error);
+fr_detect_run(const FrDetector *detector, const FrImage *image, double min_side,
+			  const FrCancel *cancel, const FrAllocator *allocator,
+			  FrFaces *faces, FrError *error);
+
+/* Run a detector once, on a gray picture, when it is loaded: what shapes do
+ * not tell (values that are not finite, scores that are no probabilities) is
+ * MISMATCH. */
+FrStatus fr_detect_probe(const FrDetector *detector, const FrCancel *cancel,
+						 const FrAllocator *allocator, FrError *error);
 
 #endif

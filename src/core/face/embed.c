@@ -113,10 +113,10 @@ static FrStatus
 check_crops(const FrDescriptor *descriptor, const FrImage *crops, int count,
 			FrError *error)
 {
-	if (descriptor->role != FR_ROLE_EMBEDDER || descriptor->input_width < 1 ||
+	if (descriptor->role == FR_ROLE_DETECTOR || descriptor->input_width < 1 ||
 		descriptor->input_height < 1)
 		return fr_fail(error, FR_ERR_ARGUMENT,
-					   "The preset \"%s\" is not one of an embedder.",
+					   "The preset \"%s\" does not take crops.",
 					   descriptor->preset);
 	for (int i = 0; i < count; i++)
 	{
@@ -144,9 +144,9 @@ fr_embed_crops(FrNet *embedder, const FrDescriptor *descriptor,
 	{
 		int batch = choose_batch(embedder, count - start);
 		int size = count - start < batch ? count - start : batch;
-		FrShape shape = {.rank = 4,
-						 .dims = {batch, 3, descriptor->input_height,
-								  descriptor->input_width}};
+		FrShape shape =
+			fr_input_shape(fr_net_graph(embedder), batch,
+						   descriptor->input_width, descriptor->input_height);
 		FrPlan *plan;
 
 		status = fr_net_plan(embedder, &shape, cancel, &plan, error);

@@ -10,8 +10,9 @@
 #define FR_EMBED_MAX_BATCH 16
 
 /*
- * Embed count crops of the descriptor's size; embeddings is [count, dims],
- * the network's raw output.  With flip averaging it is the sum of the unit
+ * Embed count crops of the descriptor's size (or read their landmarks: any
+ * network that makes dims numbers of a crop); embeddings is [count, dims], the
+ * network's raw output.  With flip averaging it is the sum of the unit
  * vectors of the crop and of its mirror image.  MISMATCH when the network's
  * output is not [batch, dims] or not finite.
  */

@@ -26,6 +26,8 @@ typedef struct FrFace
 	float score;		  /* detector's confidence, 0..1 */
 	float quality;		  /* 0..100 */
 	FrPoint landmarks[FR_LANDMARK_COUNT];
+	bool lacks_landmarks;	/* neither the detector nor another network gave
+						   * any: all are 0, as are quality and pose */
 	float yaw, pitch, roll; /* degrees; yaw > 0: face turned to the picture's
 							 * right, pitch > 0: looking up, roll > 0:
 							 * head tilted clockwise as seen */
@@ -47,21 +49,35 @@ void fr_faces_destroy(FrFaces *faces);
 typedef enum FrRole
 {
 	FR_ROLE_DETECTOR = 0,
-	FR_ROLE_EMBEDDER
+	FR_ROLE_EMBEDDER,
+	FR_ROLE_LANDMARKS, /* five landmarks from the crop of a box */
+	FR_ROLE_COUNT
 } FrRole;
+
+/* "detector", ... */
+const char *fr_role_name(FrRole role);
 
 typedef enum FrDecodeRule
 {
 	FR_DECODE_NONE = 0,
-	FR_DECODE_YUNET
+	FR_DECODE_YUNET,
+	FR_DECODE_SCRFD,
+	FR_DECODE_RETINAFACE,
+	FR_DECODE_MTCNN
 } FrDecodeRule;
 
 /* Which positions the five landmarks are moved to (align.h). */
 typedef enum FrTemplate
 {
 	FR_TEMPLATE_ARCFACE_112 = 0, /* and its multiples */
-	FR_TEMPLATE_OMZ_128
+	FR_TEMPLATE_OMZ_128,
+	FR_TEMPLATE_SPHEREFACE, /* 96 wide, 112 high, and its multiples */
+	FR_TEMPLATE_BOX,		/* no landmarks: the box and a margin, stretched */
+	FR_TEMPLATE_COUNT
 } FrTemplate;
+
+/* A model is at most so many ONNX files. */
+#define FR_MAX_GRAPHS 3
 
 /*
  * How to use a network: a preset's defaults, then changed by the model's
@@ -72,9 +88,12 @@ typedef struct FrDescriptor
 {
 	const char *preset; /* static string */
 	FrRole role;
-	bool is_bgr;   /* channel order of the input; else RGB */
-	float mean[3]; /* in the order of the input's channels */
+	int graph_count; /* ONNX files that make up the model */
+	bool is_bgr;	 /* channel order of the input; else RGB */
+	float mean[3];	 /* in the order of the input's channels */
 	float scale[3];
+	bool is_standardised; /* instead, mean and scale of each picture that give
+						   * it mean 0 and deviation 1 over all channels */
 
 	/* detectors */
 	FrDecodeRule decode;
@@ -85,27 +104,48 @@ typedef struct FrDescriptor
 	int max_faces;
 	int size_multiple; /* input sides are padded to a multiple of this */
 
-	/* embedders */
+	/* embedders and landmarks */
 	int input_width, input_height;
+
+	/* embedders */
 	FrTemplate alignment;
+	float margin; /* of FR_TEMPLATE_BOX: added to each side of the box in all,
+				   * as a share of it */
 	bool is_flip_averaged; /* add the embedding of the mirrored crop */
 } FrDescriptor;
 
-/* The preset's defaults; false when there is none of that name.  Presets:
- * "yunet" (detector); "omz-reid-0095", "mobilefacenet", "arcface"
- * (embedders). */
+/* The preset's defaults; false when there is none of that name. */
 bool fr_preset_find(const char *name, FrDescriptor *descriptor);
+
+/* The presets in order, NULL after the last. */
+const FrDescriptor *fr_preset_at(int index);
 
 /* The names of all presets, comma separated, for error hints. */
 const char *fr_preset_names(void);
 
+/* A detector ready for use: the networks of a model, and of the one that
+ * finds the landmarks when the detector has none. */
+typedef struct FrDetector
+{
+	const FrDescriptor *descriptor;
+	FrNet *nets[FR_MAX_GRAPHS]; /* descriptor->graph_count of them */
+	FrNet *landmarker;			/* NULL: boxes stay without landmarks */
+	const FrDescriptor *landmarks;
+} FrDetector;
+
 /*
- * Check that a net fits its descriptor: inputs, outputs, shapes.  dims gets
- * the length of the embedding (0 for a detector).  MISMATCH says what does
- * not fit ("The preset \"yunet\" needs an output named \"cls_8\", ...").
+ * Check that a net fits the descriptor of a model of one graph: inputs,
+ * outputs, shapes.  dims gets the length of the embedding (0 for other
+ * roles).  MISMATCH says what does not fit ("The preset \"yunet\" needs an
+ * output named \"cls_8\", ...").
  */
 FrStatus
 fr_descriptor_check(const FrDescriptor *descriptor, FrNet *net,
 					const FrAllocator *allocator, int *dims, FrError *error);
+
+/* The same for a model of any number of graphs. */
+FrStatus
+fr_model_check(const FrDescriptor *descriptor, FrNet *const *nets, int count,
+			   const FrAllocator *allocator, int *dims, FrError *error);
 
 #endif

@@ -3,6 +3,8 @@
  */
 #include "core/face/photo.h"
 
+#include <math.h>
+
 #include "core/face/align.h"
 
 static int
@@ -205,4 +207,77 @@ fr_photo_warp(const FrPhoto *photo, const FrPhotoView *view,
 
 	return fr_image_warp(view->image, &rebased, width, height, photo->allocator,
 						 crop, error);
+}
+
+/* Whole pixels low .. high of count, from edges that may lie anywhere; at
+ * least one pixel unless they lie outside. */
+static void
+clip_range(double edge0, double edge1, int count, int *low, int *high)
+{
+	double first = fmax(0, floor(edge0));
+	double last = fmin(count, floor(edge1));
+
+	if (!(first < count) || !(edge1 > 0) || !(edge1 > edge0))
+	{
+		*low = *high = 0;
+		return;
+	}
+	*low = (int) first;
+	*high = last > first ? (int) last : *low + 1;
+}
+
+bool
+fr_photo_area_needs_detail(const FrPhoto *photo, const FrPhotoArea *area,
+						   int width, int height, FrImageRect *rect)
+{
+	clip_range(area->x0, area->x1, photo->info.width, &rect->x0, &rect->x1);
+	clip_range(area->y0, area->y1, photo->info.height, &rect->y0, &rect->y1);
+
+	double x_scale = width / (area->x1 - area->x0);
+	double y_scale = height / (area->y1 - area->y0);
+
+	return photo->reduction != 1 && rect->x0 < rect->x1 &&
+		   rect->y0 < rect->y1 && fmax(x_scale, y_scale) * photo->reduction > 1;
+}
+
+FrStatus
+fr_photo_stretch(FrPhoto *photo, FrPhotoArea *area, int width, int height,
+				 FrImage *crop, FrError *error)
+{
+	FrPhotoView view = fr_photo_view_decoded(photo);
+	FrStatus status = FR_OK;
+	FrImageRect rect;
+	FrImage cut;
+
+	*crop = (FrImage){0};
+	if (fr_photo_area_needs_detail(photo, area, width, height, &rect))
+		status = fr_photo_view_detail(photo, &rect, &view, error);
+	if (status != FR_OK)
+		return status;
+
+	/* Pixel u of the view covers u * step .. (u + 1) * step of the picture,
+	 * counted from the view's left edge. */
+	double left = view.x_origin - (view.step - 1) / 2;
+	double top = view.y_origin - (view.step - 1) / 2;
+
+	clip_range((area->x0 - left) / view.step, (area->x1 - left) / view.step,
+			   view.image->width, &rect.x0, &rect.x1);
+	clip_range((area->y0 - top) / view.step, (area->y1 - top) / view.step,
+			   view.image->height, &rect.y0, &rect.y1);
+	if (rect.x0 == rect.x1 || rect.y0 == rect.y1)
+		return fr_fail(error, FR_ERR_ARGUMENT,
+					   "The box of the face lies outside the picture.");
+	*area = (FrPhotoArea){
+		.x0 = rect.x0 * view.step + left,
+		.y0 = rect.y0 * view.step + top,
+		.x1 = rect.x1 * view.step + left,
+		.y1 = rect.y1 * view.step + top,
+	};
+	status = fr_image_crop(view.image, &rect, photo->allocator, &cut, error);
+	if (status != FR_OK)
+		return status;
+	status = fr_image_resize(&cut, width, height, &photo->cancel,
+							 photo->allocator, crop, error);
+	fr_image_destroy(&cut);
+	return status;
 }

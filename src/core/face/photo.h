@@ -64,4 +64,24 @@ FrStatus fr_photo_warp(const FrPhoto *photo, const FrPhotoView *view,
 					   const FrSimilarity *transform, int width, int height,
 					   FrImage *crop, FrError *error);
 
+/* A rectangle of the full-size picture between pixel edges; the left edge of
+ * the picture is 0. */
+typedef struct FrPhotoArea
+{
+	double x0, y0, x1, y1;
+} FrPhotoArea;
+
+/* Whether stretching an area to width x height wants full-size pixels; *rect
+ * gets those that it needs. */
+bool fr_photo_area_needs_detail(const FrPhoto *photo, const FrPhotoArea *area,
+								int width, int height, FrImageRect *rect);
+
+/*
+ * Cut out an area and stretch it to width x height (averaging where it
+ * shrinks).  *area gets what was really cut: whole pixels inside the picture,
+ * at least one; ARGUMENT when it lies outside.
+ */
+FrStatus fr_photo_stretch(FrPhoto *photo, FrPhotoArea *area, int width,
+						  int height, FrImage *crop, FrError *error);
+
 #endif

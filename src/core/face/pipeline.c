@@ -8,6 +8,7 @@
 #include "core/face/align.h"
 #include "core/face/detect.h"
 #include "core/face/embed.h"
+#include "core/face/landmarks.h"
 #include "core/face/nms.h"
 #include "core/face/photo.h"
 #include "core/face/pose.h"
@@ -131,10 +132,12 @@ filter_faces(const FrPhoto *photo, int min_face_size, FrFaces *faces)
  * coordinates, filtered and sorted. */
 static FrStatus
 detect_in_view(FrPhoto *photo, const FrPhotoView *view, int fit_width,
-			   int fit_height, FrNet *detector, const FrDescriptor *descriptor,
-			   FrFaces *faces, FrError *error)
+			   int fit_height, const FrDetector *detector, FrFaces *faces,
+			   FrError *error)
 {
 	const FrImage *image = view->image;
+	int min_face_size = detector->descriptor->min_face_size;
+	double step = view->step * image->width / fit_width;
 	FrImage resized = {0};
 	FrStatus status = FR_OK;
 
@@ -145,8 +148,8 @@ detect_in_view(FrPhoto *photo, const FrPhotoView *view, int fit_width,
 		image = &resized;
 	}
 	if (status == FR_OK)
-		status = fr_detect_run(detector, descriptor, image, &photo->cancel,
-							   photo->allocator, faces, error);
+		status = fr_detect_run(detector, image, min_face_size / step,
+							   &photo->cancel, photo->allocator, faces, error);
 	fr_image_destroy(&resized);
 	if (status != FR_OK)
 		return status;
@@ -158,16 +161,17 @@ detect_in_view(FrPhoto *photo, const FrPhotoView *view, int fit_width,
 
 	for (int i = 0; i < faces->count; i++)
 		map_face(&x, &y, &faces->faces[i]);
-	filter_faces(photo, descriptor->min_face_size, faces);
+	filter_faces(photo, min_face_size, faces);
 	sort_faces(faces);
 	return FR_OK;
 }
 
 /* All faces of the photo, without pose and quality. */
 static FrStatus
-find_faces(FrPhoto *photo, FrNet *detector, const FrDescriptor *descriptor,
-		   FrFaces *faces, FrError *error)
+find_faces(FrPhoto *photo, const FrDetector *detector, FrFaces *faces,
+		   FrError *error)
 {
+	const FrDescriptor *descriptor = detector->descriptor;
 	FrPhotoView view;
 	int width, height;
 	FrStatus status =
@@ -176,20 +180,22 @@ find_faces(FrPhoto *photo, FrNet *detector, const FrDescriptor *descriptor,
 	*faces = (FrFaces){.allocator = photo->allocator};
 	if (status != FR_OK)
 		return status;
-	fr_detect_fit(detector, descriptor->detection_size, view.image->width,
-				  view.image->height, &width, &height);
-	return detect_in_view(photo, &view, width, height, detector, descriptor,
-						  faces, error);
+	fr_detect_fit(detector->nets[0], descriptor->detection_size,
+				  view.image->width, view.image->height, &width, &height);
+	return detect_in_view(photo, &view, width, height, detector, faces, error);
 }
 
 /* Fill in pose and quality, as seen in a view. */
 static void
 describe_face(const FrPhotoView *view, FrFace *face)
 {
-	FrPose pose = fr_pose_estimate(face->landmarks);
+	FrPose pose;
 	FrSimilarity transform;
 	FrQuality quality;
 
+	if (face->lacks_landmarks)
+		return;
+	pose = fr_pose_estimate(face->landmarks);
 	face->yaw = pose.yaw;
 	face->pitch = pose.pitch;
 	face->roll = pose.roll;
@@ -204,16 +210,34 @@ describe_face(const FrPhotoView *view, FrFace *face)
 	face->quality = quality.unified;
 }
 
-FrStatus
-fr_photo_detect(FrPhoto *photo, FrNet *detector, const FrDescriptor *descriptor,
-				FrFaces *faces, FrError *error)
+/* Landmarks for faces whose detector gives none. */
+static FrStatus
+complete_faces(FrPhoto *photo, const FrDetector *detector, FrFace *faces,
+			   int count, FrError *error)
 {
-	FrStatus status = find_faces(photo, detector, descriptor, faces, error);
+	if (count == 0 || !faces[0].lacks_landmarks || !detector->landmarker)
+		return FR_OK;
+	return fr_landmarks_find(photo, detector->landmarker, detector->landmarks,
+							 faces, count, error);
+}
+
+FrStatus
+fr_photo_detect(FrPhoto *photo, const FrDetector *detector, FrFaces *faces,
+				FrError *error)
+{
+	int max_faces = detector->descriptor->max_faces;
+	FrStatus status = find_faces(photo, detector, faces, error);
 
 	if (status != FR_OK)
 		return status;
-	if (faces->count > descriptor->max_faces)
-		faces->count = descriptor->max_faces > 0 ? descriptor->max_faces : 0;
+	if (faces->count > max_faces)
+		faces->count = max_faces > 0 ? max_faces : 0;
+	status = complete_faces(photo, detector, faces->faces, faces->count, error);
+	if (status != FR_OK)
+	{
+		fr_faces_destroy(faces);
+		return status;
+	}
 
 	FrPhotoView view = fr_photo_view_decoded(photo);
 
@@ -310,9 +334,10 @@ surroundings(const FrPhoto *photo, const Region *region)
 
 /* Detect in the surroundings of the region alone, closer up. */
 static FrStatus
-detect_around(FrPhoto *photo, const Region *region, FrNet *detector,
-			  const FrDescriptor *descriptor, FrFaces *faces, FrError *error)
+detect_around(FrPhoto *photo, const Region *region, const FrDetector *detector,
+			  FrFaces *faces, FrError *error)
 {
+	const FrDescriptor *descriptor = detector->descriptor;
 	FrImageRect rect = surroundings(photo, region);
 	float side = fminf(region->x1 - region->x0, region->y1 - region->y0);
 	double factor =
@@ -338,11 +363,11 @@ detect_around(FrPhoto *photo, const Region *region, FrNet *detector,
 		return status;
 	view = (FrPhotoView){
 		.image = &cut, .step = 1, .x_origin = rect.x0, .y_origin = rect.y0};
-	fr_detect_fit(detector, descriptor->detection_size,
+	fr_detect_fit(detector->nets[0], descriptor->detection_size,
 				  (int) (cut.width * factor), (int) (cut.height * factor),
 				  &width, &height);
-	status = detect_in_view(photo, &view, width, height, detector, descriptor,
-							faces, error);
+	status =
+		detect_in_view(photo, &view, width, height, detector, faces, error);
 	fr_image_destroy(&cut);
 	return status;
 }
@@ -382,10 +407,9 @@ clip_region(const FrPhoto *photo, const Region *region)
 }
 
 FrStatus
-fr_photo_detect_region(FrPhoto *photo, FrNet *detector,
-					   const FrDescriptor *descriptor, float x0, float y0,
-					   float x1, float y1, FrFace *face, bool *is_found,
-					   FrError *error)
+fr_photo_detect_region(FrPhoto *photo, const FrDetector *detector, float x0,
+					   float y0, float x1, float y1, FrFace *face,
+					   bool *is_found, FrError *error)
 {
 	Region region = {x0, y0, x1, y1};
 	FrFaces faces;
@@ -395,7 +419,7 @@ fr_photo_detect_region(FrPhoto *photo, FrNet *detector,
 	if (status != FR_OK)
 		return status;
 	region = clip_region(photo, &region);
-	status = find_faces(photo, detector, descriptor, &faces, error);
+	status = find_faces(photo, detector, &faces, error);
 	if (status != FR_OK)
 		return status;
 
@@ -404,8 +428,7 @@ fr_photo_detect_region(FrPhoto *photo, FrNet *detector,
 	if (match < 0)
 	{
 		fr_faces_destroy(&faces);
-		status =
-			detect_around(photo, &region, detector, descriptor, &faces, error);
+		status = detect_around(photo, &region, detector, &faces, error);
 		if (status != FR_OK)
 			return status;
 		match = best_match(&faces, &region, true);
@@ -416,7 +439,9 @@ fr_photo_detect_region(FrPhoto *photo, FrNet *detector,
 		FrPhotoView view = fr_photo_view_decoded(photo);
 
 		*face = faces.faces[match];
-		if (fr_align_landmarks(face->landmarks, FR_TEMPLATE_ARCFACE_112,
+		status = complete_faces(photo, detector, face, 1, error);
+		if (status == FR_OK &&
+			fr_align_landmarks(face->landmarks, FR_TEMPLATE_ARCFACE_112,
 							   FR_QUALITY_SIDE, FR_QUALITY_SIDE, &transform))
 			status = fr_photo_view_crop(photo, &transform, FR_QUALITY_SIDE,
 										FR_QUALITY_SIDE, &view, error);
@@ -448,6 +473,48 @@ face_transform(const FrFace *face, const FrDescriptor *descriptor,
 				   "where it is.");
 }
 
+/* The box and a margin, for networks that see faces without alignment. */
+static FrPhotoArea
+face_area_with_margin(const FrFace *face, const FrDescriptor *descriptor)
+{
+	double width = (double) face->x1 - (double) face->x0;
+	double height = (double) face->y1 - (double) face->y0;
+	double margin = (double) descriptor->margin / 2;
+
+	return (FrPhotoArea){
+		.x0 = (double) face->x0 - width * margin,
+		.y0 = (double) face->y0 - height * margin,
+		.x1 = (double) face->x1 + width * margin,
+		.y1 = (double) face->y1 + height * margin,
+	};
+}
+
+/* Whether the face's crop wants full-size pixels; *rect gets those. */
+static FrStatus
+crop_needs_detail(const FrPhoto *photo, const FrDescriptor *descriptor,
+				  const FrFace *face, bool *needs_detail, FrImageRect *rect,
+				  FrError *error)
+{
+	int width = descriptor->input_width, height = descriptor->input_height;
+	FrSimilarity transform;
+
+	if (descriptor->alignment == FR_TEMPLATE_BOX)
+	{
+		FrPhotoArea area = face_area_with_margin(face, descriptor);
+
+		*needs_detail =
+			fr_photo_area_needs_detail(photo, &area, width, height, rect);
+		return FR_OK;
+	}
+
+	FrStatus status = face_transform(face, descriptor, &transform, error);
+
+	if (status == FR_OK)
+		*needs_detail =
+			fr_photo_needs_detail(photo, &transform, width, height, rect);
+	return status;
+}
+
 static FrImageRect
 unite(const FrImageRect *a, const FrImageRect *b)
 {
@@ -471,14 +538,13 @@ prepare_detail(FrPhoto *photo, const FrDescriptor *descriptor,
 
 	for (int i = 0; i < count; i++)
 	{
-		FrSimilarity transform;
-		FrStatus status =
-			face_transform(&faces[i], descriptor, &transform, error);
+		bool needs_detail;
+		FrStatus status = crop_needs_detail(photo, descriptor, &faces[i],
+											&needs_detail, &rect, error);
 
 		if (status != FR_OK)
 			return status;
-		if (fr_photo_needs_detail(photo, &transform, descriptor->input_width,
-								  descriptor->input_height, &rect))
+		if (needs_detail)
 			all = unite(&all, &rect);
 	}
 	return all.x0 < all.x1 ? fr_photo_view_detail(photo, &all, &view, error)
@@ -492,10 +558,18 @@ crop_face(FrPhoto *photo, const FrDescriptor *descriptor, const FrFace *face,
 	int width = descriptor->input_width, height = descriptor->input_height;
 	FrSimilarity transform;
 	FrPhotoView view;
+
+	if (fr_is_cancelled(&photo->cancel))
+		return fr_fail(error, FR_ERR_CANCELLED, "Embedding was cancelled.");
+	if (descriptor->alignment == FR_TEMPLATE_BOX)
+	{
+		FrPhotoArea area = face_area_with_margin(face, descriptor);
+
+		return fr_photo_stretch(photo, &area, width, height, crop, error);
+	}
+
 	FrStatus status = face_transform(face, descriptor, &transform, error);
 
-	if (status == FR_OK && fr_is_cancelled(&photo->cancel))
-		status = fr_fail(error, FR_ERR_CANCELLED, "Embedding was cancelled.");
 	if (status == FR_OK)
 		status =
 			fr_photo_view_crop(photo, &transform, width, height, &view, error);

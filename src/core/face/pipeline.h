@@ -33,17 +33,16 @@ void fr_photo_close(FrPhoto *photo);
 void fr_photo_size(const FrPhoto *photo, int *width, int *height);
 
 /*
- * Find faces: detector net, decoding of its heads, threshold, non-maximum
- * suppression, minimum size, at most max_faces of the largest; head pose and
- * quality filled in.
+ * Find faces: detector, threshold, non-maximum suppression, minimum size, at
+ * most max_faces of the largest; landmarks by the other network if the
+ * detector gives none; head pose and quality filled in.
  */
-FrStatus
-fr_photo_detect(FrPhoto *photo, FrNet *detector, const FrDescriptor *descriptor,
-				FrFaces *faces, FrError *error);
+FrStatus fr_photo_detect(FrPhoto *photo, const FrDetector *detector,
+						 FrFaces *faces, FrError *error);
 
 /*
- * Embed count faces, by their landmarks, as one batch (or several of bounded
- * size).  embeddings is [count, dims], raw network outputs (with flip
+ * Embed count faces, by their landmarks (or boxes, where the descriptor says
+ * so or there are none), as one batch (or several of bounded size).  embeddings is [count, dims], raw network outputs (with flip
  * averaging: the sum of both unit vectors), not normalised.
  */
 FrStatus fr_photo_embed(FrPhoto *photo, FrNet *embedder,
@@ -56,10 +55,9 @@ FrStatus fr_photo_embed(FrPhoto *photo, FrNet *embedder,
  * half of the region's area), else the best face found by detecting in the
  * surroundings of the region alone; *is_found is false when there is none.
  */
-FrStatus fr_photo_detect_region(FrPhoto *photo, FrNet *detector,
-								const FrDescriptor *descriptor, float x0,
-								float y0, float x1, float y1, FrFace *face,
-								bool *is_found, FrError *error);
+FrStatus fr_photo_detect_region(FrPhoto *photo, const FrDetector *detector,
+								float x0, float y0, float x1, float y1,
+								FrFace *face, bool *is_found, FrError *error);
 
 /* Cut out the aligned crop of one face for the descriptor's template and
  * size, from the best resolution needed. */

@@ -9,14 +9,9 @@
 #ifndef FR_CORE_FACE_YUNET_H
 #define FR_CORE_FACE_YUNET_H
 
-#include "core/face/face.h"
-#include "core/face/nms.h"
+#include "core/face/heads.h"
 
 #define FR_YUNET_GRID_COUNT 3
-
-/* Candidates beyond this many are dropped, lowest scores first: a bound on
- * the work that a network can cause, far above any real picture. */
-#define FR_YUNET_MAX_CANDIDATES 5000
 
 enum
 {
@@ -32,11 +27,6 @@ enum
 extern const int fr_yunet_strides[FR_YUNET_GRID_COUNT];
 extern const int fr_yunet_head_sizes[FR_YUNET_HEAD_COUNT];
 
-/* Which graph output is which head; MISMATCH names one that is missing. */
-FrStatus fr_yunet_bind(const FrGraph *graph,
-					   int outputs[FR_YUNET_GRID_COUNT][FR_YUNET_HEAD_COUNT],
-					   FrError *error);
-
 /* One grid, row-major. */
 typedef struct FrYunetGrid
 {
@@ -44,12 +34,10 @@ typedef struct FrYunetGrid
 	const float *heads[FR_YUNET_HEAD_COUNT];
 } FrYunetGrid;
 
-/* Candidates in pixels of the network's input, sorted by falling score. */
-typedef struct FrCandidates
-{
-	FrBoxes boxes;
-	FrPoint *landmarks; /* [count, 5] */
-} FrCandidates;
+/* Point at the heads, by their names; MISMATCH names one that is missing or
+ * has another size. */
+FrStatus fr_yunet_bind(const FrHeads *heads,
+					   FrYunetGrid grids[FR_YUNET_GRID_COUNT], FrError *error);
 
 /*
  * Collect the cells whose score reaches threshold, allocated from arena.

@@ -134,8 +134,10 @@ run_once(const void *bytes, size_t size_bytes, const Model *detector,
 
 	double opened = now_ms();
 
-	check(fr_photo_detect(photo, detector->net, &detector->descriptor, &faces,
-						  &error),
+	check(fr_photo_detect(photo,
+						  &(FrDetector){.nets = {detector->net},
+										.descriptor = &detector->descriptor},
+						  &faces, &error),
 		  &error);
 
 	double detected = now_ms();

@@ -179,7 +179,10 @@ detect(FrPhoto *photo, int detection_size)
 	FrFaces faces = {0};
 	FrError error = {0};
 
-	is_status(fr_photo_detect(photo, detector.net, &descriptor, &faces, &error),
+	is_status(fr_photo_detect(photo,
+							  &(FrDetector){.nets = {detector.net},
+											.descriptor = &descriptor},
+							  &faces, &error),
 			  FR_OK, &error, "detection runs");
 	return faces;
 }
@@ -276,12 +279,18 @@ test_limits_on_faces(void)
 	FrError error = {0};
 
 	descriptor.min_face_size = 50;
-	is_status(fr_photo_detect(photo, detector.net, &descriptor, &faces, &error),
+	is_status(fr_photo_detect(photo,
+							  &(FrDetector){.nets = {detector.net},
+											.descriptor = &descriptor},
+							  &faces, &error),
 			  FR_OK, &error, "detection with a smallest size");
 	is_int(faces.count, 2, "the small one is left out");
 	fr_faces_destroy(&faces);
 	descriptor.max_faces = 1;
-	is_status(fr_photo_detect(photo, detector.net, &descriptor, &faces, &error),
+	is_status(fr_photo_detect(photo,
+							  &(FrDetector){.nets = {detector.net},
+											.descriptor = &descriptor},
+							  &faces, &error),
 			  FR_OK, &error, "detection with a largest number");
 	is_int(faces.count, 1, "one is kept");
 	ok(faces.count == 1 && distance(&faces.faces[0], &patches[0]) < 0.5,
@@ -290,7 +299,10 @@ test_limits_on_faces(void)
 	descriptor.detection_threshold = 1.0f;
 	descriptor.nms_iou = 1.0f;
 	descriptor.max_faces = 1000;
-	is_status(fr_photo_detect(photo, detector.net, &descriptor, &faces, &error),
+	is_status(fr_photo_detect(photo,
+							  &(FrDetector){.nets = {detector.net},
+											.descriptor = &descriptor},
+							  &faces, &error),
 			  FR_OK, &error, "detection without suppression");
 	ok(faces.count > 2, "without suppression there are duplicates");
 	fr_faces_destroy(&faces);
@@ -373,7 +385,9 @@ find_in_region(FrPhoto *photo, const FrDescriptor *descriptor,
 	FrError error = {0};
 	bool is_found = !wanted;
 
-	is_status(fr_photo_detect_region(photo, detector.net, descriptor,
+	is_status(fr_photo_detect_region(photo,
+									 &(FrDetector){.nets = {detector.net},
+												   .descriptor = descriptor},
 									 corners[0], corners[1], corners[2],
 									 corners[3], &face, &is_found, &error),
 			  FR_OK, &error, "region: %s", what);
@@ -414,10 +428,13 @@ test_face_in_a_region(void)
 								   {2000, 0, 2100, 50}, {-90, -90, -50, -50}};
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		is_status(fr_photo_detect_region(photo, detector.net, &descriptor,
-										 bad[i][0], bad[i][1], bad[i][2],
-										 bad[i][3], &face, &is_found, &error),
-				  FR_ERR_ARGUMENT, &error, "region %zu is refused", i);
+		is_status(
+			fr_photo_detect_region(photo,
+								   &(FrDetector){.nets = {detector.net},
+												 .descriptor = &descriptor},
+								   bad[i][0], bad[i][1], bad[i][2], bad[i][3],
+								   &face, &is_found, &error),
+			FR_ERR_ARGUMENT, &error, "region %zu is refused", i);
 	fr_photo_close(photo);
 	free(bytes);
 }
@@ -748,7 +765,10 @@ test_networks_that_overflow(void)
 			wild.scale[c] = c == 1 ? scales[i] : scales[i] / 3;
 		wild.detection_threshold = 0;
 		wild.min_face_size = 0;
-		is_status(fr_photo_detect(photo, detector.net, &wild, &faces, &error),
+		is_status(fr_photo_detect(photo,
+								  &(FrDetector){.nets = {detector.net},
+												.descriptor = &wild},
+								  &faces, &error),
 				  FR_OK, &error, "detection with values of %g",
 				  (double) scales[i]);
 		fr_faces_destroy(&faces);
@@ -813,7 +833,10 @@ test_networks_that_take_no_picture(void)
 		build_network(count, &wrong);
 		refuse(&wrong, &embedder.descriptor, FR_ERR_MISMATCH, "inputs",
 			   "as embedder");
-		is_status(fr_photo_detect(photo, wrong.net, &d, &faces, &error),
+		is_status(fr_photo_detect(
+					  photo,
+					  &(FrDetector){.nets = {wrong.net}, .descriptor = &d},
+					  &faces, &error),
 				  FR_ERR_MISMATCH, &error, "and never run as detector");
 		is_status(fr_photo_embed(photo, wrong.net, &embedder.descriptor, &face,
 								 1, DIMS, embedding, &error),
@@ -854,16 +877,20 @@ run_all(const uint8_t *bytes, size_t size_bytes, const FrAllocator *allocator,
 		status = fr_photo_open(bytes, size_bytes, &options, allocator, &photo,
 							   &error);
 	if (status == FR_OK)
-		status =
-			fr_photo_detect(photo, nets[0].net, &descriptor, &faces, &error);
+		status = fr_photo_detect(
+			photo,
+			&(FrDetector){.nets = {nets[0].net}, .descriptor = &descriptor},
+			&faces, &error);
 	if (status == FR_OK && faces.count != 1)
 		status = FR_ERR_BUG;
 	if (status == FR_OK)
 		status = fr_photo_embed(photo, nets[1].net, &embedder.descriptor,
 								faces.faces, 1, DIMS, embeddings, &error);
 	if (status == FR_OK)
-		status = fr_photo_detect_region(photo, nets[0].net, &descriptor, 150,
-										20, 180, 50, &face, &is_found, &error);
+		status = fr_photo_detect_region(
+			photo,
+			&(FrDetector){.nets = {nets[0].net}, .descriptor = &descriptor},
+			150, 20, 180, 50, &face, &is_found, &error);
 	fr_faces_destroy(&faces);
 	fr_photo_close(photo);
 	fr_net_destroy(nets[1].net);

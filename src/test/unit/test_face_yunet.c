@@ -178,7 +178,7 @@ test_candidates_are_bounded(void)
 	fr_arena_init(&arena, &fr_allocator_malloc);
 	is_status(fr_yunet_decode(grids, 0, NULL, &arena, &found, &error), FR_OK,
 			  &error, "10,000 candidates");
-	is_int(found.boxes.count, FR_YUNET_MAX_CANDIDATES, "are cut to the limit");
+	is_int(found.boxes.count, FR_MAX_CANDIDATES, "are cut to the limit");
 	for (int i = 0; i < found.boxes.count; i++)
 	{
 		double want = sqrt((double) (CELLS - i) / CELLS);

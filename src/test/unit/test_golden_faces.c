@@ -261,7 +261,10 @@ check_photo(const Json *golden, const Model *detector, const Model *embedders,
 	   "%s: %d x %d pixels", golden->name, width, height);
 	descriptor.detection_size = 0;
 	descriptor.min_face_size = 0;
-	status = fr_photo_detect(photo, detector->net, &descriptor, &faces, &error);
+	status = fr_photo_detect(
+		photo,
+		&(FrDetector){.nets = {detector->net}, .descriptor = &descriptor},
+		&faces, &error);
 	is_status(status, FR_OK, &error, "%s: detected", golden->name);
 	if (status == FR_OK)
 	{
