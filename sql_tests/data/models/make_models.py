@@ -9,6 +9,18 @@ patch-detector.onnx      has YuNet's input and outputs (preset "yunet") and
 patch-embedder.onnx      112 x 112 crops to 16 dimensions (preset
                          "mobilefacenet"), random weights from a fixed seed.
 patch-embedder-b.onnx    the same with another seed and 24 dimensions.
+patch-scrfd.onnx         the detector with SCRFD's input and outputs: two
+                         anchors per cell, nine outputs with numbers for
+                         names (preset "scrfd").
+patch-scrfd-boxes.onnx   the same without landmarks, six outputs with a batch
+                         axis.
+patch-retinaface.onnx    the same as RetinaFace (preset "retinaface").
+patch-landmarks.onnx     48 x 48 crops to the landmarks of a patch that fills
+                         them (preset "omz-landmarks-0009").
+patch-mtcnn-?.onnx       three networks with MTCNN's inputs and outputs: the
+                         more magenta a window, the higher its score (preset
+                         "mtcnn").
+patch-sface.onnx         the embedder, with a Sub and a Mul in front.
 
 Run in this folder: ./make_models.py (needs python3-onnx and python3-numpy).
 The files are committed, so that tests need neither.
@@ -91,8 +103,10 @@ def moment_weights(offsets_y, offsets_x, scale):
     return weights
 
 
-def detector_heads(g, moments, stride):
-    """The four heads of one grid from the moments of its cells, in cells."""
+def patch_cells(g, moments, stride):
+    """What each cell of a grid sees: how square and how whole the patch is
+    (both 0..1), its centre from the cell's corner in cells, and its area in
+    cells."""
     reach = INSIDE[stride] + 1
     offsets = np.arange(-reach, reach + 1)
     weights = np.zeros((6, 5, len(offsets), len(offsets)))
@@ -125,13 +139,25 @@ def detector_heads(g, moments, stride):
 
     middle = g.constant((stride - 1) / (2 * stride))
     bx, by = g.op("Add", x, middle), g.op("Add", y, middle)
-    log_side = g.op("Mul", g.op("Log", cells), g.constant(0.5))
-    bbox = g.op("Concat", bx, by, log_side, log_side, axis=1)
+    return cls, obj, bx, by, cells
+
+
+def landmark_weights():
+    """From centre x, y and side to x, y of five landmarks."""
     weights = np.zeros((10, 3, 1, 1))
     for k, (dx, dy) in enumerate(LANDMARKS):
         weights[2 * k, :, 0, 0] = 1, 0, dx
         weights[2 * k + 1, :, 0, 0] = 0, 1, dy
-    kps = g.conv(g.op("Concat", bx, by, g.op("Sqrt", cells), axis=1), weights)
+    return weights
+
+
+def detector_heads(g, moments, stride):
+    """The four heads of one grid from the moments of its cells, in cells."""
+    cls, obj, bx, by, cells = patch_cells(g, moments, stride)
+    log_side = g.op("Mul", g.op("Log", cells), g.constant(0.5))
+    bbox = g.op("Concat", bx, by, log_side, log_side, axis=1)
+    kps = g.conv(g.op("Concat", bx, by, g.op("Sqrt", cells), axis=1),
+                 landmark_weights())
     for name, value, size in (("cls", cls, 1), ("obj", obj, 1),
                               ("bbox", bbox, 4), ("kps", kps, 10)):
         last = g.op("Transpose", value, perm=[0, 2, 3, 1])
@@ -139,11 +165,10 @@ def detector_heads(g, moments, stride):
              output="%s_%d" % (name, stride))
 
 
-def make_detector(path):
-    g = Graph()
-    blue, green, red = 0.5 / 64, -1 / 64, 0.5 / 64
-    mask = g.conv("input", np.reshape([blue, green, red], (1, 3, 1, 1)),
-                  [-96 / 64])
+def grid_moments(g, weights, bias):
+    """Moments of the mask for the cells of each grid; weights and bias make
+    it of the input's channels."""
+    mask = g.conv("input", np.reshape(weights, (1, 3, 1, 1)), [bias])
     mask = g.op("Clip", mask, g.constant(0.0), g.constant(1.0))
     inside = (np.arange(8) - 3.5) / 8
     # a single pixel has no moments of its own: only column "mass" is used
@@ -154,14 +179,138 @@ def make_detector(path):
             halves = [-0.25, 0.25]
             moments = g.conv(moments, moment_weights(halves, halves, 0.5),
                              strides=[2, 2])
+        yield stride, moments
+
+
+def image_input(height="height", width="width"):
+    return helper.make_tensor_value_info(
+        "input", TensorProto.FLOAT, ["batch", 3, height, width])
+
+
+def output_info(name, *shape):
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+
+
+def make_detector(path):
+    g = Graph()
+    blue, green, red = 0.5 / 64, -1 / 64, 0.5 / 64
+    for stride, moments in grid_moments(g, [blue, green, red], -96 / 64):
         detector_heads(g, moments, stride)
     outputs = []
     for name, size in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)):
         outputs += [helper.make_tensor_value_info(
             "%s_%d" % (name, s), TensorProto.FLOAT,
             ["batch", "cells_%d" % s, size]) for s in (8, 16, 32)]
-    g.save(path, [helper.make_tensor_value_info(
-        "input", TensorProto.FLOAT, ["batch", 3, "height", "width"])], outputs)
+    g.save(path, [image_input()], outputs)
+
+
+def make_scrfd(path, has_landmarks):
+    """Names as in exports: numbers, all scores first, then all boxes."""
+    g = Graph()
+    heads = [("448", "471", "494"), ("451", "474", "497"),
+             ("454", "477", "500")][:3 if has_landmarks else 2]
+    front = [] if has_landmarks else [1]
+    # RGB, (v - 127.5) / 128: the means cancel
+    for index, (stride, moments) in enumerate(
+            grid_moments(g, [1.0, -2.0, 1.0], -96 / 64)):
+        cls, obj, bx, by, cells = patch_cells(g, moments, stride)
+        score = g.op("Sqrt", g.op("Mul", cls, obj))
+        side = g.op("Sqrt", cells)
+        half = g.op("Mul", side, g.constant(0.5))
+        box = g.op("Concat", g.op("Sub", half, bx), g.op("Sub", half, by),
+                   g.op("Add", half, bx), g.op("Add", half, by), axis=1)
+        kps = g.conv(g.op("Concat", bx, by, side, axis=1), landmark_weights())
+        # the second anchor says the same, less sure
+        other = g.op("Mul", score, g.constant(0.9))
+        for kind, (first, second, size) in enumerate(
+                ((score, other, 1), (box, box, 4), (kps, kps, 10))):
+            if kind == len(heads):
+                break
+            both = g.op("Concat", first, second, axis=1)
+            last = g.op("Transpose", both, perm=[0, 2, 3, 1])
+            g.op("Reshape", last, g.constant(front + [-1, size], np.int64),
+                 output=heads[kind][index])
+    g.save(path, [image_input()], [
+        output_info(name, *front, "cells_%d" % (8 << i), size)
+        for names, size in zip(heads, (1, 4, 10))
+        for i, name in enumerate(names)])
+
+
+def make_retinaface(path):
+    g = Graph()
+    parts = {"loc": [], "conf": [], "landms": []}
+    # BGR minus (104, 117, 123)
+    blue, green, red = 0.5 / 64, -1 / 64, 0.5 / 64
+    for stride, moments in grid_moments(
+            g, [blue, green, red], (-96 + 113.5 - 117) / 64):
+        cls, obj, bx, by, cells = patch_cells(g, moments, stride)
+        score = g.op("Sqrt", g.op("Mul", cls, obj))
+        log_side = g.op("Mul", g.op("Log", cells), g.constant(0.5))
+        half = g.constant(0.5)
+        dx, dy = g.op("Sub", bx, half), g.op("Sub", by, half)
+        kps = g.conv(g.op("Concat", dx, dy, g.op("Sqrt", cells), axis=1),
+                     landmark_weights())
+        heads = {"loc": [], "conf": [], "landms": []}
+        for side in {8: (16, 32), 16: (64, 128), 32: (256, 512)}[stride]:
+            unit = g.constant(stride / (0.1 * side))
+            size = g.op("Mul", g.op("Sub", log_side, g.constant(
+                np.log(side / stride))), g.constant(5.0))
+            heads["loc"] += [g.op("Mul", dx, unit), g.op("Mul", dy, unit),
+                             size, size]
+            heads["conf"] += [g.op("Sub", g.constant(1.0), score), score]
+            heads["landms"] += [g.op("Mul", kps, unit)]
+        for name, values in heads.items():
+            size = {"loc": 4, "conf": 2, "landms": 10}[name]
+            last = g.op("Transpose", g.op("Concat", *values, axis=1),
+                        perm=[0, 2, 3, 1])
+            parts[name].append(g.op("Reshape", last, g.constant(
+                [0, -1, size], np.int64)))
+    for name, values in parts.items():
+        g.op("Concat", *values, axis=1, output=name)
+    g.save(path, [image_input()], [
+        output_info("loc", "batch", "priors", 4),
+        output_info("conf", "batch", "priors", 2),
+        output_info("landms", "batch", "priors", 10)])
+
+
+def make_landmarks(path):
+    """The landmarks lie where a patch has them, whatever the picture."""
+    g = Graph()
+    mean = g.op("Flatten", g.op("GlobalAveragePool", "input"), axis=1)
+    points = np.array(LANDMARKS).reshape(-1) + 0.5
+    g.op("Gemm", mean, g.constant(np.zeros((3, 10))), g.constant(points),
+         output="landmarks")
+    g.save(path, [image_input(48, 48)], [output_info("landmarks", "batch", 10)])
+
+
+def make_mtcnn(stage, side):
+    """Score: how much of the window is magenta."""
+    g = Graph()
+    # RGB, (v - 127.5) / 128
+    mask = g.conv("input", np.reshape([1.0, -2.0, 1.0], (1, 3, 1, 1)),
+                  [-96 / 64])
+    mask = g.op("Clip", mask, g.constant(0.0), g.constant(1.0))
+    if stage == "p":
+        mean = g.conv(mask, np.full((1, 1, 3, 3), 1 / 9))
+        mean = g.op("AveragePool", mean, kernel_shape=[2, 2], strides=[2, 2],
+                    ceil_mode=1)
+        mean = g.conv(mean, np.full((1, 1, 5, 5), 1 / 25))
+    else:
+        mean = g.op("Flatten", g.op("GlobalAveragePool", mask), axis=1)
+    g.op("Concat", g.op("Sub", g.constant(1.0), mean), mean, axis=1,
+         output="prob")
+    none = g.op("Mul", mean, g.constant(0.0))
+    g.op("Concat", none, none, none, none, axis=1, output="reg")
+    rest = ["rows", "columns"] if stage == "p" else []
+    outputs = [output_info("prob", "batch", 2, *rest),
+               output_info("reg", "batch", 4, *rest)]
+    if stage == "o":
+        points = np.array(LANDMARKS).T.reshape(-1) + 0.5  # all x, then all y
+        g.op("Gemm", mean, g.constant(np.zeros((1, 10))), g.constant(points),
+             output="landmarks")
+        outputs.append(output_info("landmarks", "batch", 10))
+    sides = [side, side] if side else []
+    g.save("patch-mtcnn-%s.onnx" % stage, [image_input(*sides)], outputs)
 
 
 def forward(x, w):
@@ -199,7 +348,7 @@ def random_crops(random, count):
         yield (crop - 127.5) / 128
 
 
-def make_embedder(path, seed, dims):
+def make_embedder(path, seed, dims, is_normalised=False):
     random = np.random.RandomState(seed)
 
     def normal(*shape):
@@ -217,7 +366,11 @@ def make_embedder(path, seed, dims):
     bias = -np.mean([forward(c, w) for c in random_crops(random, 32)], 0)
 
     g = Graph()
-    x = g.conv("input", w["stem"], strides=[2, 2], pads=[1] * 4)
+    x = "input"
+    if is_normalised:
+        x = g.op("Sub", x, g.constant(127.5))
+        x = g.op("Mul", x, g.constant(0.0078125))
+    x = g.conv(x, w["stem"], strides=[2, 2], pads=[1] * 4)
     x = g.op("BatchNormalization", x, g.constant(w["bn_scale"]),
              g.constant(w["bn_shift"]), g.constant(np.zeros(8)),
              g.constant(np.ones(8)), epsilon=0.0)
@@ -241,3 +394,11 @@ if __name__ == "__main__":
     make_detector("patch-detector.onnx")
     make_embedder("patch-embedder.onnx", 20240501, 16)
     make_embedder("patch-embedder-b.onnx", 20240502, 24)
+    make_embedder("patch-sface.onnx", 20240501, 16, is_normalised=True)
+    make_scrfd("patch-scrfd.onnx", True)
+    make_scrfd("patch-scrfd-boxes.onnx", False)
+    make_retinaface("patch-retinaface.onnx")
+    make_landmarks("patch-landmarks.onnx")
+    make_mtcnn("p", None)
+    make_mtcnn("r", 24)
+    make_mtcnn("o", 48)
