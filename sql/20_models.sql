@@ -4,7 +4,7 @@ CREATE TABLE facerec_models (
 	name text COLLATE "C" CONSTRAINT facerec_models_pkey PRIMARY KEY,
 	fingerprint text COLLATE "C" NOT NULL
 		CONSTRAINT facerec_models_fingerprint_key UNIQUE,
-	role text NOT NULL CHECK (role IN ('detector', 'embedder')),
+	role text NOT NULL CHECK (role IN ('detector', 'embedder', 'landmarks')),
 	preset text NOT NULL,
 	descriptor jsonb NOT NULL,
 	dims int NOT NULL,
@@ -23,7 +23,7 @@ COMMENT ON TABLE facerec_models IS
 COMMENT ON COLUMN facerec_models.name IS
 	'how SQL calls the model';
 COMMENT ON COLUMN facerec_models.role IS
-	'detector (finds faces and landmarks) or embedder';
+	'detector (finds faces and landmarks), embedder, or landmarks (finds them for a detector that does not)';
 COMMENT ON COLUMN facerec_models.preset IS
 	'family of networks, which says how to feed and read it';
 COMMENT ON COLUMN facerec_models.descriptor IS
@@ -37,13 +37,13 @@ COMMENT ON COLUMN facerec_models.builtin IS
 COMMENT ON COLUMN facerec_models.loaded_at IS
 	'when the model was loaded';
 COMMENT ON COLUMN facerec_models.weights IS
-	'the ONNX file, in pieces';
+	'the ONNX file, in pieces; for a model of several networks, its ONNX files';
 COMMENT ON COLUMN facerec_models.fingerprint IS
 	'first 32 bits of the SHA-256 over weights, preset, dimensions and descriptor (of the detector in it, the fingerprint); every embedding carries it';
 COMMENT ON COLUMN facerec_models.dims IS
-	'length of the embeddings, 0 for a detector';
+	'length of the embeddings, 0 for other roles';
 COMMENT ON COLUMN facerec_models.sha256 IS
-	'SHA-256 of the ONNX file';
+	'SHA-256 of the ONNX file; of several, over the SHA-256 of each';
 
 -- anyone may see which models there are; the weights are the owner's
 GRANT SELECT (name, fingerprint, role, preset, descriptor, dims, sha256,
@@ -67,7 +67,7 @@ COMMENT ON TRIGGER facerec_models_guard ON facerec_models IS
 -- also for rows that arrive by replication
 ALTER TABLE facerec_models ENABLE ALWAYS TRIGGER facerec_models_guard;
 
-CREATE FUNCTION face_model_load(name text, weights bytea, preset text,
+CREATE FUNCTION face_model_load(name text, weights bytea, preset text DEFAULT NULL,
 	descriptor jsonb DEFAULT NULL, license text DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'facerec_face_model_load'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE
@@ -75,13 +75,13 @@ CREATE FUNCTION face_model_load(name text, weights bytea, preset text,
 COMMENT ON FUNCTION face_model_load(text, bytea, text, jsonb, text) IS
 	'check an ONNX model and add it to facerec_models; returns name@fingerprint';
 
-CREATE FUNCTION face_model_load(name text, weights bytea[], preset text,
+CREATE FUNCTION face_model_load(name text, weights bytea[], preset text DEFAULT NULL,
 	descriptor jsonb DEFAULT NULL, license text DEFAULT NULL) RETURNS text
 	AS 'MODULE_PATHNAME', 'facerec_face_model_load_chunks'
 	LANGUAGE C VOLATILE PARALLEL UNSAFE
 	SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION face_model_load(text, bytea[], text, jsonb, text) IS
-	'the same for a model that comes in pieces';
+	'the same for a file in pieces, or for a model of several files';
 
 CREATE FUNCTION face_model_drop(name text) RETURNS void
 	AS 'MODULE_PATHNAME', 'facerec_face_model_drop'

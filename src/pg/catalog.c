@@ -197,10 +197,15 @@ read_row(HeapTuple tuple, TupleDesc descriptor, FrModelRow *row)
 			sizeof(row->preset));
 	row->fingerprint = (uint32) strtoul(
 		text_column(tuple, descriptor, ANUM_FINGERPRINT), NULL, 16);
-	row->role =
-		strcmp(text_column(tuple, descriptor, ANUM_ROLE), "detector") == 0
-			? FR_ROLE_DETECTOR
-			: FR_ROLE_EMBEDDER;
+
+	const char *role = text_column(tuple, descriptor, ANUM_ROLE);
+
+	row->role = FR_ROLE_DETECTOR;
+	while (row->role < FR_ROLE_COUNT &&
+		   strcmp(role, fr_role_name(row->role)) != 0)
+		row->role++;
+	if (row->role == FR_ROLE_COUNT)
+		elog(ERROR, "unknown role \"%s\" in facerec_models", role);
 	row->dims =
 		DatumGetInt32(heap_getattr(tuple, ANUM_DIMS, descriptor, &is_null));
 
@@ -226,10 +231,9 @@ read_contents(HeapTuple tuple, TupleDesc descriptor, MemoryContext context,
 	Datum chunks = heap_getattr(tuple, ANUM_WEIGHTS, descriptor, &is_null);
 	ArrayType *array = DatumGetArrayTypePCopy(chunks);
 
-	fr_catalog_join_chunks(array, &contents->weights, &contents->weights_bytes);
-	if ((const char *) contents->weights < (const char *) array ||
-		(const char *) contents->weights >
-			(const char *) array + VARSIZE(array))
+	fr_model_files_read(array, &contents->files);
+	if (contents->files.bytes < (const char *) array ||
+		contents->files.bytes > (const char *) array + VARSIZE(array))
 		pfree(array);
 	MemoryContextSwitchTo(caller);
 }
@@ -430,14 +434,16 @@ fr_catalog_resolve_role(const char *reference, FrRole role, FrModelRow *row)
 {
 	fr_catalog_resolve(reference, row);
 	if (row->role != role)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			 role == FR_ROLE_DETECTOR
-				 ? errmsg("face model \"%s\" is not a detector", reference)
-				 : errmsg("face model \"%s\" is not an embedder", reference),
-			 errhint("See table facerec_models for the available "
-					 "models.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 role == FR_ROLE_DETECTOR
+					 ? errmsg("face model \"%s\" is not a detector", reference)
+				 : role == FR_ROLE_EMBEDDER
+					 ? errmsg("face model \"%s\" is not an embedder", reference)
+					 : errmsg("face model \"%s\" does not find landmarks",
+							  reference),
+				 errhint("See table facerec_models for the available "
+						 "models.")));
 }
 
 /* ---- contents ----------------------------------------------------------- */
@@ -524,30 +530,30 @@ fr_catalog_sha256(const void *weights, size_t weights_bytes,
 	hash_parts(weights, weights_bytes, "", sha256);
 }
 
-/* Reduce the value of "detector" in a descriptor to the fingerprint in it. */
+/* Reduce the model that a key of a descriptor names to its fingerprint. */
 static Jsonb *
-without_detector_name(Jsonb *descriptor)
+without_model_name(Jsonb *descriptor, const char *name)
 {
 	JsonbValue key = {.type = jbvString};
 
-	key.val.string.val = "detector";
-	key.val.string.len = (int) strlen("detector");
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = (int) strlen(name);
 
-	JsonbValue *detector =
+	JsonbValue *model =
 		JB_ROOT_IS_OBJECT(descriptor)
 			? findJsonbValueFromContainer(&descriptor->root, JB_FOBJECT, &key)
 			: NULL;
 
-	if (!detector || detector->type != jbvString)
+	if (!model || model->type != jbvString)
 		return descriptor;
 
 	uint32 fingerprint = fr_catalog_parse_fingerprint(
-		pnstrdup(detector->val.string.val, (Size) detector->val.string.len));
+		pnstrdup(model->val.string.val, (Size) model->val.string.len));
 
 	if (fingerprint == 0)
 		return descriptor;
 
-	Datum path = CStringGetTextDatum("detector");
+	Datum path = CStringGetTextDatum(name);
 	ArrayType *paths =
 		construct_array(&path, 1, TEXTOID, -1, false, TYPALIGN_INT);
 	char *value = psprintf("\"%08x\"", fingerprint);
@@ -563,7 +569,8 @@ fr_catalog_fingerprint(const uint8 sha256[FR_SHA256_BYTES], const char *preset,
 					   int dims, Jsonb *descriptor)
 {
 	uint8 digest[FR_SHA256_BYTES];
-	Jsonb *hashed = without_detector_name(descriptor);
+	Jsonb *hashed = without_model_name(
+		without_model_name(descriptor, "detector"), "landmarks");
 	char *json = JsonbToCString(NULL, &hashed->root, (int) VARSIZE(hashed));
 	char *suffix =
 		psprintf(" preset=%s dims=%d descriptor=%s", preset, dims, json);

@@ -15,6 +15,7 @@
 
 #include "core/face/face.h"
 #include "core/metric/calibrate.h"
+#include "pg/model_nets.h"
 #include "utils/array.h"
 #include "utils/jsonb.h"
 
@@ -30,7 +31,7 @@ typedef struct FrModelRow
 	uint32 fingerprint; /* never 0 */
 	FrRole role;
 	char preset[FR_MODEL_NAME_BYTES];
-	int dims; /* 0 for a detector */
+	int dims; /* 0 unless an embedder */
 	uint8 sha256[FR_SHA256_BYTES];
 } FrModelRow;
 
@@ -38,8 +39,7 @@ typedef struct FrModelRow
 typedef struct FrModelContents
 {
 	Jsonb *descriptor;
-	const void *weights; /* the ONNX file */
-	size_t weights_bytes;
+	FrModelFiles files;
 } FrModelContents;
 
 /*
@@ -84,7 +84,7 @@ extern bool fr_catalog_read(const FrModelRow *row, MemoryContext context,
 extern void fr_catalog_join_chunks(ArrayType *chunks, const void **bytes,
 								   size_t *size_bytes);
 
-/* SHA-256 of the weights. */
+/* SHA-256 of some bytes. */
 extern void fr_catalog_sha256(const void *weights, size_t weights_bytes,
 							  uint8 sha256[FR_SHA256_BYTES]);
 
@@ -96,9 +96,9 @@ extern uint32 fr_catalog_parse_fingerprint(const char *label);
 
 /*
  * The fingerprint of a model: the first 32 bits of the SHA-256 over the
- * weights (by their SHA-256), preset, dims and the descriptor's text.  Of an
- * embedder's detector only the fingerprint counts, because the same network
- * may have another name in another database.
+ * weights (by their SHA-256), preset, dims and the descriptor's text.  Of the
+ * models that it names (detector, landmarks) only the fingerprints count,
+ * because the same network may have another name in another database.
  */
 extern uint32
 fr_catalog_fingerprint(const uint8 sha256[FR_SHA256_BYTES], const char *preset,

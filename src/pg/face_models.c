@@ -51,11 +51,50 @@ apply_settings(FrDescriptor *detection)
 
 /* ---- models ------------------------------------------------------------- */
 
+/* Find a model that another one's descriptor names; by fingerprint, because
+ * that cannot mean another model. */
+static void
+find_named(const char *label, const char *user, const char *what,
+		   FrModelRow *row)
+{
+	uint32 fingerprint = fr_catalog_parse_fingerprint(label);
+
+	if (!fr_catalog_find_fingerprint(fingerprint, row))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("face model \"%s\" does not exist", label),
+						errdetail("It finds the %s for face model \"%s\".",
+								  what, user),
+						errhint("Load it again.")));
+}
+
 static void
 use_detector(FrFaceModels *models, const FrModelRow *row)
 {
+	const char *label;
+	FrModelRow landmarks;
+
 	models->detector = fr_model_cache_get(row);
 	models->detection = models->detector->descriptor.core;
+	models->landmarks = NULL;
+	label = models->detector->descriptor.landmarks;
+	if (!label[0])
+		return;
+	find_named(label, row->name, "landmarks", &landmarks);
+	models->landmarks = fr_model_cache_get(&landmarks);
+}
+
+FrDetector
+fr_face_models_get_detector(const FrFaceModels *models)
+{
+	FrDetector detector = {.descriptor = &models->detection};
+
+	memcpy(detector.nets, models->detector->nets, sizeof(detector.nets));
+	if (models->landmarks)
+	{
+		detector.landmarker = models->landmarks->nets[0];
+		detector.landmarks = &models->landmarks->descriptor.core;
+	}
+	return detector;
 }
 
 static void
@@ -67,8 +106,7 @@ use_detector_named(FrFaceModels *models, const char *name)
 	use_detector(models, &row);
 }
 
-/* The detector that an embedder's descriptor names; found by fingerprint,
- * because that cannot mean another model. */
+/* The detector that an embedder's descriptor names. */
 static void
 use_detector_of_embedder(FrFaceModels *models)
 {
@@ -83,15 +121,7 @@ use_detector_of_embedder(FrFaceModels *models)
 				 errhint("Load a detector, then drop this model and load it "
 						 "again.")));
 
-	const char *at = strchr(label, '@');
-	uint32 fingerprint = at ? (uint32) strtoul(at + 1, NULL, 16) : 0;
-
-	if (!fr_catalog_find_fingerprint(fingerprint, &row))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("face model \"%s\" does not exist", label),
-						errdetail("It finds the faces for face model \"%s\".",
-								  embedder),
-						errhint("Load that detector again.")));
+	find_named(label, embedder, "faces", &row);
 	use_detector(models, &row);
 }
 
@@ -120,6 +150,7 @@ fr_face_models_embedder(FrFaceModels *models, const char *name)
 {
 	fr_model_cache_begin();
 	models->detector = NULL;
+	models->landmarks = NULL;
 	use_embedder(models, name);
 }
 

@@ -16,10 +16,14 @@
 
 typedef struct FrFaceModels
 {
-	FrModel *detector; /* NULL: not needed */
-	FrModel *embedder; /* NULL: not needed */
+	FrModel *detector;	/* NULL: not needed */
+	FrModel *embedder;	/* NULL: not needed */
+	FrModel *landmarks; /* NULL: the detector needs none, or has none */
 	FrDescriptor detection;
 } FrFaceModels;
+
+/* What the core needs to detect; points into *models. */
+extern FrDetector fr_face_models_get_detector(const FrFaceModels *models);
 
 /* Each takes the model that the user names, or NULL for the settings, and
  * raises an ERROR when there is no such model. */

@@ -85,7 +85,7 @@ embed_faces(FaceCall *work, FrPhoto *photo)
 	work->embeddings = fr_alloc_zeroed(&call->allocator, count, sizeof(float));
 	if (!work->embeddings)
 		return fr_fail_nomem(&call->error, count * sizeof(float));
-	return fr_photo_embed(photo, embedder->net, &embedder->descriptor.core,
+	return fr_photo_embed(photo, embedder->nets[0], &embedder->descriptor.core,
 						  work->faces.faces, work->faces.count,
 						  embedder->row.dims, work->embeddings, &call->error);
 }
@@ -95,13 +95,12 @@ static FrStatus
 attempt_faces(FaceCall *work)
 {
 	FrPhoto *photo;
+	FrDetector detector = fr_face_models_get_detector(&work->models);
 	FrStatus status = open_photo(work, &photo);
 
 	if (status != FR_OK)
 		return status;
-	status = fr_photo_detect(photo, work->models.detector->net,
-							 &work->models.detection, &work->faces,
-							 &work->call.error);
+	status = fr_photo_detect(photo, &detector, &work->faces, &work->call.error);
 	if (status == FR_OK && work->models.embedder)
 		status = embed_faces(work, photo);
 	fr_photo_close(photo);
@@ -123,10 +122,12 @@ attempt_region(FaceCall *work, const double region[4])
 
 	if (status != FR_OK)
 		return status;
-	status = fr_photo_detect_region(
-		photo, work->models.detector->net, &work->models.detection,
-		(float) region[0], (float) region[1], (float) region[2],
-		(float) region[3], face, &is_found, &work->call.error);
+	FrDetector detector = fr_face_models_get_detector(&work->models);
+
+	status = fr_photo_detect_region(photo, &detector, (float) region[0],
+									(float) region[1], (float) region[2],
+									(float) region[3], face, &is_found,
+									&work->call.error);
 	work->faces = (FrFaces){.count = 0, .faces = face};
 	if (status == FR_OK && is_found)
 	{
@@ -152,9 +153,10 @@ attempt_aligned(FaceCall *work)
 	if (!work->embeddings)
 		return fr_fail_nomem(&call->error,
 							 (size_t) embedder->row.dims * sizeof(float));
-	status = fr_embed_aligned(&crop, embedder->net, &embedder->descriptor.core,
-							  embedder->row.dims, work->embeddings,
-							  &call->cancel, &call->allocator, &call->error);
+	status =
+		fr_embed_aligned(&crop, embedder->nets[0], &embedder->descriptor.core,
+						 embedder->row.dims, work->embeddings, &call->cancel,
+						 &call->allocator, &call->error);
 	fr_image_destroy(&crop);
 	work->faces.count = 1;
 	return status;
@@ -386,6 +388,7 @@ make_row(const FaceRows *rows, int index, TupleDesc descriptor)
 	values[2] = Float4GetDatum(face->score);
 	values[3] = Float4GetDatum(face->quality);
 	values[4] = make_landmarks(face);
+	nulls[3] = nulls[4] = face->lacks_landmarks;
 	if (rows->embeddings)
 		values[5] = PointerGetDatum(rows->embeddings[index]);
 	else
@@ -393,6 +396,7 @@ make_row(const FaceRows *rows, int index, TupleDesc descriptor)
 		values[5] = Float4GetDatum(face->yaw);
 		values[6] = Float4GetDatum(face->pitch);
 		values[7] = Float4GetDatum(face->roll);
+		nulls[5] = nulls[6] = nulls[7] = face->lacks_landmarks;
 	}
 	return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
 }

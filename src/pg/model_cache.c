@@ -10,7 +10,6 @@
 
 #include "pg/model_cache.h"
 
-#include "core/onnx/import.h"
 #include "pg/errors.h"
 #include "pg/memory.h"
 #include "pg/settings.h"
@@ -53,7 +52,7 @@ remove_entry(Entry **link)
 	Entry *entry = *link;
 
 	*link = entry->next;
-	fr_net_destroy(entry->model.net);
+	fr_model_nets_destroy(entry->model.nets);
 	MemoryContextDelete(entry->memory);
 }
 
@@ -90,7 +89,18 @@ void
 fr_model_cache_end(void)
 {
 	for (Entry *entry = entries; entry; entry = entry->next)
-		fr_net_trim(entry->model.net);
+		for (int i = 0; i < FR_MAX_GRAPHS && entry->model.nets[i]; i++)
+			fr_net_trim(entry->model.nets[i]);
+}
+
+static size_t
+entry_bytes(const Entry *entry)
+{
+	size_t total = entry->weights_bytes;
+
+	for (int i = 0; i < FR_MAX_GRAPHS && entry->model.nets[i]; i++)
+		total += fr_net_bytes(entry->model.nets[i]);
+	return total;
 }
 
 static void
@@ -103,7 +113,7 @@ evict_for_room(void)
 
 		for (Entry **link = &entries; *link; link = &(*link)->next)
 		{
-			total += (*link)->weights_bytes + fr_net_bytes((*link)->model.net);
+			total += entry_bytes(*link);
 			if ((*link)->last_used < tick &&
 				(!oldest || (*link)->last_used < (*oldest)->last_used))
 				oldest = link;
@@ -125,7 +135,12 @@ read_model(Entry *entry, FrModelContents *contents)
 	if (!fr_catalog_read(row, entry->memory, contents))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("face model \"%s\" does not exist", row->name)));
-	fr_catalog_sha256(contents->weights, contents->weights_bytes, sha256);
+	if (!fr_preset_find(row->preset, &entry->model.descriptor.core))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("face model preset \"%s\" does not exist",
+							   row->preset)));
+	fr_model_files_sha256(&contents->files,
+						  entry->model.descriptor.core.graph_count, sha256);
 	if (memcmp(sha256, row->sha256, FR_SHA256_BYTES) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
@@ -133,12 +148,8 @@ read_model(Entry *entry, FrModelContents *contents)
 				 errdetail("Their SHA-256 differs from that in "
 						   "facerec_models."),
 				 errhint("Drop the model and load it again.")));
-	if (!fr_preset_find(row->preset, &entry->model.descriptor.core))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("face model preset \"%s\" does not exist",
-							   row->preset)));
 	fr_model_descriptor_apply(contents->descriptor, &entry->model.descriptor);
-	entry->weights_bytes = contents->weights_bytes;
+	entry->weights_bytes = contents->files.total_bytes;
 }
 
 /* Rows that came by COPY were never tried by face_model_load. */
@@ -146,9 +157,9 @@ static FrStatus
 check_fit(Entry *entry, FrError *error)
 {
 	int dims;
-	FrStatus status =
-		fr_descriptor_check(&entry->model.descriptor.core, entry->model.net,
-							&entry->allocator, &dims, error);
+	const FrDescriptor *core = &entry->model.descriptor.core;
+	FrStatus status = fr_model_check(core, entry->model.nets, core->graph_count,
+									 &entry->allocator, &dims, error);
 
 	if (status == FR_OK && dims != entry->model.row.dims)
 		status =
@@ -165,7 +176,6 @@ load_entry(const FrModelRow *row, const FrNetOptions *options)
 		CurrentMemoryContext, "facerec model", ALLOCSET_DEFAULT_SIZES);
 	Entry *entry = MemoryContextAllocZero(memory, sizeof(Entry));
 	FrModelContents contents;
-	FrGraph graph;
 	FrError error;
 
 	entry->memory = memory;
@@ -174,12 +184,10 @@ load_entry(const FrModelRow *row, const FrNetOptions *options)
 	entry->model.row = *row;
 	read_model(entry, &contents);
 
-	FrStatus status = fr_onnx_import(contents.weights, contents.weights_bytes,
-									 &entry->allocator, &graph, &error);
+	FrStatus status = fr_model_nets_create(
+		&contents.files, entry->model.descriptor.core.graph_count,
+		&entry->options, &entry->allocator, entry->model.nets, &error);
 
-	if (status == FR_OK)
-		status = fr_net_create(&graph, &entry->options, &entry->allocator,
-							   &entry->model.net, &error);
 	if (status == FR_OK)
 		status = check_fit(entry, &error);
 	if (status != FR_OK)

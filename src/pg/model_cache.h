@@ -19,7 +19,7 @@ typedef struct FrModel
 {
 	FrModelRow row;
 	FrModelDescriptor descriptor;
-	FrNet *net;
+	FrNet *nets[FR_MAX_GRAPHS]; /* as many as the preset has */
 } FrModel;
 
 /*

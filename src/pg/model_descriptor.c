@@ -29,9 +29,11 @@ typedef struct KeySpec
 {
 	const char *key;
 	KeyKind kind;
-	bool is_for[2]; /* by FrRole */
-	size_t offset;	/* in FrModelDescriptor */
+	bool is_for[FR_ROLE_COUNT];
+	size_t offset; /* in FrModelDescriptor */
 	double least, most;
+	bool is_rare; /* written only when it, or the preset's, is not zero, so
+				   * that models that do not use it stay as they are */
 } KeySpec;
 
 #define AT(field) offsetof(FrModelDescriptor, field)
@@ -41,40 +43,60 @@ StaticAssertDecl(offsetof(FrDescriptor, input_height) ==
 					 offsetof(FrDescriptor, input_width) + sizeof(int),
 				 "input_width and input_height lie side by side");
 
+/* detector, embedder, landmarks */
+#define FOR_ALL          \
+	{                    \
+		true, true, true \
+	}
+#define FOR_DETECTOR       \
+	{                      \
+		true, false, false \
+	}
+#define FOR_EMBEDDER       \
+	{                      \
+		false, true, false \
+	}
+#define FOR_CROPS         \
+	{                     \
+		false, true, true \
+	}
+#define FOR_DETECTION     \
+	{                     \
+		true, true, false \
+	}
+
 static const KeySpec keys[] = {
-	{"color", KEY_COLOR, {true, true}, AT(core.is_bgr), 0, 0},
-	{"mean", KEY_CHANNELS, {true, true}, AT(core.mean), -1e6, 1e6},
-	{"scale", KEY_CHANNELS, {true, true}, AT(core.scale), 1e-9, 1e6},
-	{"nms_iou", KEY_REAL, {true, false}, AT(core.nms_iou), 0, 1},
-	{"input_size", KEY_SIZE, {false, true}, AT(core.input_width), 16, 1024},
-	{"alignment", KEY_ALIGNMENT, {false, true}, AT(core.alignment), 0, 0},
-	{"flip", KEY_BOOLEAN, {false, true}, AT(core.is_flip_averaged), 0, 0},
-	{"detector", KEY_MODEL, {false, true}, AT(detector), 0, 0},
-	{"detection_threshold",
-	 KEY_REAL,
-	 {true, true},
-	 AT(core.detection_threshold),
-	 0,
-	 1},
-	{"detection_size",
-	 KEY_INTEGER,
-	 {true, true},
-	 AT(core.detection_size),
-	 0,
-	 65535},
-	{"min_face_size",
-	 KEY_INTEGER,
-	 {true, true},
-	 AT(core.min_face_size),
-	 0,
-	 65535},
-	{"max_faces", KEY_INTEGER, {true, true}, AT(core.max_faces), 1, 10000},
+	{"color", KEY_COLOR, FOR_ALL, AT(core.is_bgr), 0, 0, false},
+	{"mean", KEY_CHANNELS, FOR_ALL, AT(core.mean), -1e6, 1e6, false},
+	{"scale", KEY_CHANNELS, FOR_ALL, AT(core.scale), 1e-9, 1e6, false},
+	{"standardise", KEY_BOOLEAN, FOR_EMBEDDER, AT(core.is_standardised), 0, 0,
+	 true},
+	{"nms_iou", KEY_REAL, FOR_DETECTOR, AT(core.nms_iou), 0, 1, false},
+	{"landmarks", KEY_MODEL, FOR_DETECTOR, AT(landmarks), 0, 0, true},
+	{"input_size", KEY_SIZE, FOR_CROPS, AT(core.input_width), 16, 1024, false},
+	{"alignment", KEY_ALIGNMENT, FOR_EMBEDDER, AT(core.alignment), 0, 0, false},
+	{"margin", KEY_REAL, FOR_EMBEDDER, AT(core.margin), 0, 4, true},
+	{"flip", KEY_BOOLEAN, FOR_EMBEDDER, AT(core.is_flip_averaged), 0, 0, false},
+	{"detector", KEY_MODEL, FOR_EMBEDDER, AT(detector), 0, 0, false},
+	{"detection_threshold", KEY_REAL, FOR_DETECTION,
+	 AT(core.detection_threshold), 0, 1, false},
+	{"detection_size", KEY_INTEGER, FOR_DETECTION, AT(core.detection_size), 0,
+	 65535, false},
+	{"min_face_size", KEY_INTEGER, FOR_DETECTION, AT(core.min_face_size), 0,
+	 65535, false},
+	{"max_faces", KEY_INTEGER, FOR_DETECTION, AT(core.max_faces), 1, 10000,
+	 false},
 };
 
 static const char *const template_names[] = {
 	[FR_TEMPLATE_ARCFACE_112] = "arcface-112",
 	[FR_TEMPLATE_OMZ_128] = "omz-128",
+	[FR_TEMPLATE_SPHEREFACE] = "sphereface-112",
+	[FR_TEMPLATE_BOX] = "box",
 };
+
+StaticAssertDecl(lengthof(template_names) == FR_TEMPLATE_COUNT,
+				 "every template has a name");
 
 /* ---- reading ------------------------------------------------------------ */
 
@@ -110,7 +132,9 @@ find_key(const char *key, size_t length, FrRole role)
 					"model",
 					(int) length, key),
 			 errhint("The keys for %s are: %s.",
-					 role == FR_ROLE_DETECTOR ? "a detector" : "an embedder",
+					 role == FR_ROLE_DETECTOR	? "a detector"
+					 : role == FR_ROLE_EMBEDDER ? "an embedder"
+												: "a landmarks network",
 					 allowed.data)));
 }
 
@@ -173,7 +197,8 @@ read_string(const KeySpec *spec, const JsonbValue *value, const char *expected)
 static void
 read_alignment(const KeySpec *spec, const JsonbValue *value, FrTemplate *out)
 {
-	const char *expected = "\"arcface-112\" or \"omz-128\"";
+	const char *expected =
+		"\"arcface-112\", \"omz-128\", \"sphereface-112\" or \"box\"";
 	const char *name = read_string(spec, value, expected);
 
 	for (size_t i = 0; i < lengthof(template_names); i++)
@@ -231,7 +256,7 @@ read_value(const KeySpec *spec, JsonbValue *value, void *field)
 				*(char *) field = '\0';
 			else
 				strlcpy((char *) field,
-						read_string(spec, value, "the name of a detector"),
+						read_string(spec, value, "the name of a model"),
 						FR_MODEL_LABEL_BYTES);
 			break;
 	}
@@ -334,6 +359,27 @@ append_value(StringInfo json, const KeySpec *spec, const void *field)
 	}
 }
 
+/* Is any byte of a rare key's field set? */
+static bool
+is_set(const KeySpec *spec, const FrModelDescriptor *descriptor)
+{
+	const char *field = (const char *) descriptor + spec->offset;
+
+	return spec->kind == KEY_REAL ? *(const float *) field != 0 : *field != 0;
+}
+
+static bool
+is_written(const KeySpec *spec, const FrModelDescriptor *descriptor)
+{
+	FrModelDescriptor preset = {0};
+
+	if (!spec->is_for[descriptor->core.role])
+		return false;
+	return !spec->is_rare || is_set(spec, descriptor) ||
+		   (fr_preset_find(descriptor->core.preset, &preset.core) &&
+			is_set(spec, &preset));
+}
+
 Jsonb *
 fr_model_descriptor_to_jsonb(const FrModelDescriptor *descriptor)
 {
@@ -343,7 +389,7 @@ fr_model_descriptor_to_jsonb(const FrModelDescriptor *descriptor)
 	initStringInfo(&json);
 	for (size_t i = 0; i < lengthof(keys); i++)
 	{
-		if (!keys[i].is_for[descriptor->core.role])
+		if (!is_written(&keys[i], descriptor))
 			continue;
 		appendStringInfo(&json, "%s\"%s\": ", separator, keys[i].key);
 		append_value(&json, &keys[i],

@@ -18,12 +18,14 @@
  * A descriptor with what only the catalog knows.  For an embedder, detector
  * names the model that finds the faces for it ("name@1f3c9a7e", "" = none),
  * and detection_threshold, detection_size, min_face_size and max_faces in
- * core say how; they replace the detector's own.
+ * core say how; they replace the detector's own.  For a detector without
+ * landmarks of its own, landmarks names the model that finds them.
  */
 typedef struct FrModelDescriptor
 {
 	FrDescriptor core;
 	char detector[FR_MODEL_LABEL_BYTES];
+	char landmarks[FR_MODEL_LABEL_BYTES];
 } FrModelDescriptor;
 
 /* Is key one of the keys in object? */

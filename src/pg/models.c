@@ -13,14 +13,17 @@
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "core/onnx/import.h"
+#include "core/face/detect.h"
+#include "core/face/recognise.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "pg/catalog.h"
 #include "pg/errors.h"
 #include "pg/memory.h"
 #include "pg/model_cache.h"
 #include "pg/model_descriptor.h"
+#include "pg/model_links.h"
 #include "pg/settings.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
@@ -44,9 +47,10 @@ typedef struct NewModel
 {
 	FrModelRow row;
 	FrModelDescriptor descriptor;
-	const void *weights;
-	size_t weights_bytes;
-	ArrayType *chunks; /* what is stored */
+	bool is_preset_given;
+	FrModelFiles files;
+	ArrayType *chunks;	/* what is stored */
+	bool has_landmarks; /* a detector that finds them by itself */
 	Jsonb *stored_descriptor;
 	const char *license; /* or NULL */
 } NewModel;
@@ -100,119 +104,105 @@ notice_license(const char *name, const char *license)
 		}
 }
 
-/* ---- the detector of an embedder ---------------------------------------- */
-
-/* Take over how the detector detects, except for what the user has said. */
-static void
-adopt_detection(const FrDescriptor *detector, Jsonb *given, FrDescriptor *core)
-{
-	if (!fr_model_descriptor_has(given, "detection_threshold"))
-		core->detection_threshold = detector->detection_threshold;
-	if (!fr_model_descriptor_has(given, "detection_size"))
-		core->detection_size = detector->detection_size;
-	if (!fr_model_descriptor_has(given, "min_face_size"))
-		core->min_face_size = detector->min_face_size;
-	if (!fr_model_descriptor_has(given, "max_faces"))
-		core->max_faces = detector->max_faces;
-}
-
-/* The name of the only detector in the catalog; NULL when there are none or
- * several. */
-static char *
-find_only_detector(Oid table)
-{
-	char *query = psprintf(
-		"SELECT min(name) FROM %s.facerec_models WHERE role = 'detector' "
-		"HAVING count(*) = 1",
-		quote_identifier(get_namespace_name(get_rel_namespace(table))));
-	char *name = NULL;
-
-	if (SPI_execute(query, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read facerec_models");
-	if (SPI_processed == 1)
-		name = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	return name;
-}
-
-static void
-notice_no_detector(const char *name)
-{
-	ereport(NOTICE,
-			(errmsg("face model \"%s\" has no detector", name),
-			 errdetail("face_embed(image, '%s') needs one to find the faces.",
-					   name),
-			 errhint("Load a detector first, or name one of several: "
-					 "{\"detector\": \"name\"}.")));
-}
-
-/*
- * Fix which detector finds the faces for an embedder, and how: the one in
- * the descriptor, else that of facerec.detector, else the only one there is.
- */
-static void
-complete_embedder(NewModel *model, Jsonb *given, Oid table)
-{
-	FrModelDescriptor *descriptor = &model->descriptor;
-	FrModelDescriptor detector = {0};
-	FrModelRow row;
-	const char *reference = NULL;
-
-	if (fr_model_descriptor_has(given, "detector"))
-		reference = descriptor->detector;
-	else if (fr_setting_detector && fr_setting_detector[0])
-		reference = fr_setting_detector;
-	else
-		reference = find_only_detector(table);
-
-	if (!reference || !reference[0])
-	{
-		descriptor->detector[0] = '\0';
-		if (fr_preset_find("yunet", &detector.core))
-			adopt_detection(&detector.core, given, &descriptor->core);
-		if (!fr_model_descriptor_has(given, "detector"))
-			notice_no_detector(model->row.name);
-		return;
-	}
-
-	FrModelContents contents;
-
-	fr_catalog_resolve_role(reference, FR_ROLE_DETECTOR, &row);
-	if (!fr_preset_find(row.preset, &detector.core) ||
-		!fr_catalog_read(&row, CurrentMemoryContext, &contents))
-		elog(ERROR, "could not read face model \"%s\"", row.name);
-	fr_model_descriptor_apply(contents.descriptor, &detector);
-	adopt_detection(&detector.core, given, &descriptor->core);
-	fr_catalog_format_label(descriptor->detector, row.name, row.fingerprint);
-}
-
 /* ---- loading ------------------------------------------------------------ */
 
-/* Import the file and plan it once; sets dims. */
-static void
-try_model(NewModel *model)
+/* The networks of a model while it is checked. */
+typedef struct Trial
 {
-	MemoryContext memory = AllocSetContextCreate(
-		CurrentMemoryContext, "facerec model check", ALLOCSET_DEFAULT_SIZES);
-	FrAllocator allocator = fr_pg_allocator(memory);
-	FrNetOptions options = fr_model_net_options();
-	FrGraph graph;
-	FrNet *net = NULL;
-	FrError error;
-	FrStatus status = fr_onnx_import(model->weights, model->weights_bytes,
-									 &allocator, &graph, &error);
+	MemoryContext memory;
+	FrAllocator allocator;
+	FrNetOptions options;
+	FrNet *nets[FR_MAX_GRAPHS];
+	int count;
+} Trial;
 
-	if (status == FR_OK)
-		status = fr_net_create(&graph, &options, &allocator, &net, &error);
-	if (status == FR_OK)
-		status = fr_descriptor_check(&model->descriptor.core, net, &allocator,
-									 &model->row.dims, &error);
-	if (net)
-		fr_net_destroy(net);
-	MemoryContextDelete(memory);
+static void
+fail_trial(Trial *trial, const NewModel *model, FrStatus status,
+		   const FrError *error, const char *hint)
+{
+	fr_model_nets_destroy(trial->nets);
+	MemoryContextDelete(trial->memory);
+	fr_raise(status, error,
+			 psprintf("could not load face model \"%s\"", model->row.name),
+			 hint);
+}
+
+/* Say which preset was recognised, and what that means. */
+static void
+notice_preset(const NewModel *model)
+{
+	const FrDescriptor *core = &model->descriptor.core;
+
+	ereport(NOTICE,
+			(errmsg("face model \"%s\" was recognized as preset \"%s\"",
+					model->row.name, core->preset),
+			 errdetail("It is fed with %s, (v - %g) * %g.",
+					   core->is_bgr ? "BGR" : "RGB", (double) core->mean[0],
+					   (double) core->scale[0])));
+}
+
+/* Make the networks; find the preset when the user has not named one. */
+static void
+make_networks(NewModel *model, Trial *trial)
+{
+	FrError error;
+	char hint[256];
+	FrStatus status;
+
+	trial->memory = AllocSetContextCreate(
+		CurrentMemoryContext, "facerec model check", ALLOCSET_DEFAULT_SIZES);
+	trial->allocator = fr_pg_allocator(trial->memory);
+	trial->options = fr_model_net_options();
+	if (model->is_preset_given)
+	{
+		trial->count = model->descriptor.core.graph_count;
+		status =
+			fr_model_nets_create(&model->files, trial->count, &trial->options,
+								 &trial->allocator, trial->nets, &error);
+	}
+	else
+		status = fr_model_nets_explore(&model->files, &trial->options,
+									   &trial->allocator, trial->nets,
+									   &trial->count, &error);
 	if (status != FR_OK)
-		fr_raise(status, &error,
-				 psprintf("could not load face model \"%s\"", model->row.name),
-				 NULL);
+		fail_trial(trial, model, status, &error, NULL);
+	if (model->is_preset_given)
+		return;
+	status = fr_preset_recognise(trial->nets, trial->count, &trial->allocator,
+								 &model->descriptor.core, hint, &error);
+	if (status != FR_OK)
+		fail_trial(trial, model, status, &error,
+				   status == FR_ERR_MISMATCH ? hint : NULL);
+	notice_preset(model);
+	strlcpy(model->row.preset, model->descriptor.core.preset,
+			sizeof(model->row.preset));
+}
+
+/* Check networks against the descriptor, try a detector once; sets dims. */
+static void
+try_networks(NewModel *model, Trial *trial)
+{
+	const FrDescriptor *core = &model->descriptor.core;
+	FrCancel cancel = fr_pg_cancel();
+	FrDetector detector = {.descriptor = core};
+	FrError error;
+	FrStatus status =
+		fr_model_check(core, trial->nets, trial->count, &trial->allocator,
+					   &model->row.dims, &error);
+
+	if (status == FR_OK && core->role == FR_ROLE_DETECTOR)
+	{
+		memcpy(detector.nets, trial->nets, sizeof(detector.nets));
+		model->has_landmarks = fr_detector_has_landmarks(&detector);
+		/* Not every interrupt is a user's wish to stop. */
+		while ((status = fr_detect_probe(&detector, &cancel, &trial->allocator,
+										 &error)) == FR_ERR_CANCELLED)
+			CHECK_FOR_INTERRUPTS();
+	}
+	if (status != FR_OK)
+		fail_trial(trial, model, status, &error, NULL);
+	fr_model_nets_destroy(trial->nets);
+	MemoryContextDelete(trial->memory);
 }
 
 static void
@@ -232,17 +222,16 @@ insert_model(const NewModel *model, Oid table)
 	memcpy(VARDATA(sha256), model->row.sha256, FR_SHA256_BYTES);
 	snprintf(fingerprint, sizeof(fingerprint), "%08x", model->row.fingerprint);
 
-	Datum values[] = {
-		CStringGetTextDatum(model->row.name),
-		CStringGetTextDatum(fingerprint),
-		CStringGetTextDatum(model->row.role == FR_ROLE_DETECTOR ? "detector"
-																: "embedder"),
-		CStringGetTextDatum(model->row.preset),
-		JsonbPGetDatum(model->stored_descriptor),
-		Int32GetDatum(model->row.dims),
-		PointerGetDatum(sha256),
-		model->license ? CStringGetTextDatum(model->license) : (Datum) 0,
-		PointerGetDatum(model->chunks)};
+	Datum values[] = {CStringGetTextDatum(model->row.name),
+					  CStringGetTextDatum(fingerprint),
+					  CStringGetTextDatum(fr_role_name(model->row.role)),
+					  CStringGetTextDatum(model->row.preset),
+					  JsonbPGetDatum(model->stored_descriptor),
+					  Int32GetDatum(model->row.dims),
+					  PointerGetDatum(sha256),
+					  model->license ? CStringGetTextDatum(model->license)
+									 : (Datum) 0,
+					  PointerGetDatum(model->chunks)};
 
 	if (SPI_execute_with_args(query, lengthof(types), types, values,
 							  model->license ? "         " : "       n ", false,
@@ -286,29 +275,34 @@ load_model(NewModel *model, Jsonb *given)
 {
 	Oid table = fr_catalog_table();
 	char label[FR_MODEL_LABEL_BYTES];
+	Trial trial = {0};
 
 	if (!OidIsValid(table))
 		elog(ERROR, "table facerec_models does not exist");
-	if (model->weights_bytes > MAX_WEIGHTS_BYTES)
+	if (model->files.total_bytes > MAX_WEIGHTS_BYTES)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("could not load face model \"%s\"", model->row.name),
 				 errdetail("The model has %zu bytes, the limit is %zu.",
-						   model->weights_bytes, MAX_WEIGHTS_BYTES)));
-	model->row.role = model->descriptor.core.role;
-	if (given)
+						   model->files.total_bytes, MAX_WEIGHTS_BYTES)));
+	if (model->is_preset_given && given)
 		fr_model_descriptor_apply(given, &model->descriptor);
+	make_networks(model, &trial);
+	if (!model->is_preset_given && given)
+		fr_model_descriptor_apply(given, &model->descriptor);
+	model->row.role = model->descriptor.core.role;
+	try_networks(model, &trial);
 
 	/* One load at a time, so that names and detectors stay as they are. */
 	Relation relation = table_open(table, ShareRowExclusiveLock);
 
 	SPI_connect();
 	PushActiveSnapshot(GetLatestSnapshot());
-	if (model->row.role == FR_ROLE_EMBEDDER)
-		complete_embedder(model, given, table);
-	try_model(model);
+	fr_model_links_complete(model->row.name, given, model->has_landmarks,
+							&model->descriptor);
 	model->stored_descriptor = fr_model_descriptor_to_jsonb(&model->descriptor);
-	fr_catalog_sha256(model->weights, model->weights_bytes, model->row.sha256);
+	fr_model_files_sha256(&model->files, model->descriptor.core.graph_count,
+						  model->row.sha256);
 	model->row.fingerprint =
 		fr_catalog_fingerprint(model->row.sha256, model->row.preset,
 							   model->row.dims, model->stored_descriptor);
@@ -330,19 +324,22 @@ read_arguments(FunctionCallInfo fcinfo, NewModel *model)
 {
 	check_not_null(fcinfo, 0, "name");
 	check_not_null(fcinfo, 1, "weights");
-	check_not_null(fcinfo, 2, "preset");
 
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char *preset = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	char *preset = NULL;
 
 	check_name(name);
-	if (!fr_preset_find(preset, &model->descriptor.core))
+	if (!PG_ARGISNULL(2))
+		preset = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	if (preset && !fr_preset_find(preset, &model->descriptor.core))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("face model preset \"%s\" does not exist", preset),
 				 errhint("The presets are: %s.", fr_preset_names())));
 	strlcpy(model->row.name, name, sizeof(model->row.name));
-	strlcpy(model->row.preset, preset, sizeof(model->row.preset));
+	model->is_preset_given = preset != NULL;
+	if (preset)
+		strlcpy(model->row.preset, preset, sizeof(model->row.preset));
 	if (!PG_ARGISNULL(4))
 		model->license = text_to_cstring(PG_GETARG_TEXT_PP(4));
 }
@@ -354,13 +351,11 @@ facerec_face_model_load(PG_FUNCTION_ARGS)
 
 	read_arguments(fcinfo, &model);
 
-	bytea *weights = PG_GETARG_BYTEA_PP(1);
-	Datum chunk = PointerGetDatum(weights);
+	Datum chunk = PointerGetDatum(PG_GETARG_BYTEA_PP(1));
 
-	model.weights = VARDATA_ANY(weights);
-	model.weights_bytes = VARSIZE_ANY_EXHDR(weights);
 	model.chunks =
 		construct_array(&chunk, 1, BYTEAOID, -1, false, TYPALIGN_INT);
+	fr_model_files_read(model.chunks, &model.files);
 
 	char *label =
 		load_model(&model, PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3));
@@ -375,7 +370,7 @@ facerec_face_model_load_chunks(PG_FUNCTION_ARGS)
 
 	read_arguments(fcinfo, &model);
 	model.chunks = PG_GETARG_ARRAYTYPE_P(1);
-	fr_catalog_join_chunks(model.chunks, &model.weights, &model.weights_bytes);
+	fr_model_files_read(model.chunks, &model.files);
 
 	char *label =
 		load_model(&model, PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3));
@@ -384,34 +379,6 @@ facerec_face_model_load_chunks(PG_FUNCTION_ARGS)
 }
 
 /* ---- dropping ----------------------------------------------------------- */
-
-/* ERROR when embedders detect their faces with this model. */
-static void
-check_not_needed(const FrModelRow *row, const char *schema)
-{
-	Oid types[] = {TEXTOID};
-	Datum values[] = {CStringGetTextDatum(psprintf("%08x", row->fingerprint))};
-	/* The row may come from a database where the detector has another name. */
-	char *query = psprintf("SELECT string_agg(quote_ident(name), ', ' ORDER "
-						   "BY name) FROM %s.facerec_models "
-						   "WHERE right(descriptor->>'detector', 8) = $1",
-						   schema);
-
-	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 1) !=
-		SPI_OK_SELECT)
-		elog(ERROR, "could not read facerec_models");
-
-	char *users = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-
-	if (users)
-		ereport(ERROR,
-				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-				 errmsg("cannot drop face model \"%s\" because other models "
-						"need it",
-						row->name),
-				 errdetail("It finds the faces for: %s.", users),
-				 errhint("Drop those models first.")));
-}
 
 static void
 delete_model(const FrModelRow *row, const char *schema)
@@ -454,7 +421,7 @@ facerec_face_model_drop(PG_FUNCTION_ARGS)
 						errdetail("The model of that fingerprint is called "
 								  "\"%s\".",
 								  row.name)));
-	check_not_needed(&row, schema);
+	fr_model_links_check_unused(&row);
 	delete_model(&row, schema);
 	PopActiveSnapshot();
 	SPI_finish();
@@ -514,21 +481,22 @@ check_descriptor(const char *name, const FrDescriptor *preset, Jsonb *given)
 static void
 check_row(HeapTuple tuple, TupleDesc descriptor)
 {
-	const void *weights;
-	size_t weights_bytes;
+	FrModelFiles files;
 	uint8 sha256[FR_SHA256_BYTES];
 	char expected[9];
-	FrDescriptor preset;
+	FrDescriptor preset = {.graph_count = 1};
 	char *name = get_text(tuple, descriptor, "name");
 	char *preset_name = get_text(tuple, descriptor, "preset");
 	char *role = get_text(tuple, descriptor, "role");
 	char *fingerprint = get_text(tuple, descriptor, "fingerprint");
 
 	check_name(name);
-	fr_catalog_join_chunks(
-		DatumGetArrayTypeP(get_datum(tuple, descriptor, "weights")), &weights,
-		&weights_bytes);
-	fr_catalog_sha256(weights, weights_bytes, sha256);
+	fr_model_files_read(
+		DatumGetArrayTypeP(get_datum(tuple, descriptor, "weights")), &files);
+
+	bool is_known = fr_preset_find(preset_name, &preset);
+
+	fr_model_files_sha256(&files, preset.graph_count, sha256);
 	snprintf(expected, sizeof(expected), "%08x",
 			 fr_catalog_fingerprint(
 				 sha256, preset_name,
@@ -551,15 +519,14 @@ check_row(HeapTuple tuple, TupleDesc descriptor)
 						errdetail("The fingerprint is %s, not %s.", expected,
 								  fingerprint),
 						errhint("Use face_model_load to add a model.")));
-	if (fr_preset_find(preset_name, &preset) &&
-		(preset.role == FR_ROLE_DETECTOR) != (strcmp(role, "detector") == 0))
+	if (is_known && strcmp(role, fr_role_name(preset.role)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("row of face model \"%s\" is not valid", name),
 				 errdetail("The preset \"%s\" does not have the role \"%s\".",
 						   preset_name, role),
 				 errhint("Use face_model_load to add a model.")));
-	if (fr_preset_find(preset_name, &preset))
+	if (is_known)
 		check_descriptor(
 			name, &preset,
 			DatumGetJsonbP(get_datum(tuple, descriptor, "descriptor")));

@@ -9,6 +9,7 @@
 #include "core/face/heads.h"
 #include "core/face/input.h"
 #include "core/face/mtcnn.h"
+#include "core/face/scrfd.h"
 
 /* How far rounding may take a probability out of 0..1. */
 #define SCORE_TOLERANCE 1e-3f
@@ -259,6 +260,14 @@ is_score_head(FrDecodeRule rule, const FrHead *head)
 		return false;
 	return (rule == FR_DECODE_SCRFD && columns == 1) ||
 		   (rule == FR_DECODE_RETINAFACE && columns == 2);
+}
+
+bool
+fr_detector_has_landmarks(const FrDetector *detector)
+{
+	return detector->descriptor->decode != FR_DECODE_SCRFD ||
+		   fr_scrfd_has_landmarks(
+			   fr_net_graph(detector->nets[0])->output_count);
 }
 
 FrStatus

@@ -27,6 +27,9 @@ fr_detect_run(const FrDetector *detector, const FrImage *image, double min_side,
 			  const FrCancel *cancel, const FrAllocator *allocator,
 			  FrFaces *faces, FrError *error);
 
+/* Whether the networks of a detector that was checked give landmarks. */
+bool fr_detector_has_landmarks(const FrDetector *detector);
+
 /* Run a detector once, on a gray picture, when it is loaded: what shapes do
  * not tell (values that are not finite, scores that are no probabilities) is
  * MISMATCH. */

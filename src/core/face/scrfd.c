@@ -18,6 +18,12 @@ fr_scrfd_multiple(int output_count)
 	return FINEST_STRIDE << (count_grids(output_count) - 1);
 }
 
+bool
+fr_scrfd_has_landmarks(int output_count)
+{
+	return output_count == 9 || output_count == 15;
+}
+
 static FrStatus
 fail_shape(const FrHeads *heads, const FrHead *head, FrError *error)
 {
@@ -87,7 +93,7 @@ fr_scrfd_bind(const FrHeads *heads, FrScrfd *scrfd, FrError *error)
 
 	*scrfd = (FrScrfd){
 		.grid_count = count_grids(heads->count),
-		.has_landmarks = heads->count == 9 || heads->count == 15,
+		.has_landmarks = fr_scrfd_has_landmarks(heads->count),
 	};
 	if (heads->count != 6 && heads->count != 9 && heads->count != 10 &&
 		heads->count != 15)

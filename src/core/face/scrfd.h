@@ -36,6 +36,9 @@ typedef struct FrScrfd
 /* The coarsest cell of a network with so many outputs. */
 int fr_scrfd_multiple(int output_count);
 
+/* Whether such a network gives landmarks. */
+bool fr_scrfd_has_landmarks(int output_count);
+
 /* Which output is which; MISMATCH says what does not fit. */
 FrStatus fr_scrfd_bind(const FrHeads *heads, FrScrfd *scrfd, FrError *error);
 

@@ -1,0 +1,28 @@
+/*
+ * model_links.h: the models that another model uses.
+ *
+ * An embedder's descriptor names the detector that finds its faces, and how
+ * it does; that of a detector without landmarks names the model that finds
+ * those.  What the user leaves open is fixed when the model is loaded, so
+ * that it never changes.
+ */
+#ifndef FR_PG_MODEL_LINKS_H
+#define FR_PG_MODEL_LINKS_H
+
+#include "postgres.h"
+
+#include "pg/model_descriptor.h"
+
+/*
+ * Complete the descriptor of a model called name: given is what the user
+ * said (may be NULL), has_landmarks whether a detector finds landmarks by
+ * itself.  Needs SPI and a snapshot; ERROR when a named model does not fit.
+ */
+extern void
+fr_model_links_complete(const char *name, Jsonb *given, bool has_landmarks,
+						FrModelDescriptor *descriptor);
+
+/* ERROR when other models use this one. */
+extern void fr_model_links_check_unused(const FrModelRow *row);
+
+#endif
