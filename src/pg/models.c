@@ -17,6 +17,7 @@
 #include "core/face/recognise.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pg/catalog.h"
 #include "pg/errors.h"
@@ -127,18 +128,38 @@ fail_trial(Trial *trial, const NewModel *model, FrStatus status,
 			 hint);
 }
 
+/* How a network is fed, in words. */
+static char *
+describe_feeding(const FrDescriptor *core)
+{
+	const float *mean = core->mean, *scale = core->scale;
+	StringInfoData words;
+
+	initStringInfo(&words);
+	appendStringInfoString(&words, core->is_bgr ? "BGR" : "RGB");
+	if (core->is_standardised)
+		appendStringInfoString(&words, ", standardised per picture");
+	else if (mean[0] == mean[1] && mean[1] == mean[2] && mean[0] == 0 &&
+			 scale[0] == 1)
+		appendStringInfoString(&words, " 0..255");
+	else if (mean[0] == mean[1] && mean[1] == mean[2])
+		appendStringInfo(&words, ", (v - %g) * %g", (double) mean[0],
+						 (double) scale[0]);
+	else
+		appendStringInfo(&words, ", (v - [%g, %g, %g]) * %g", (double) mean[0],
+						 (double) mean[1], (double) mean[2], (double) scale[0]);
+	return words.data;
+}
+
 /* Say which preset was recognised, and what that means. */
 static void
 notice_preset(const NewModel *model)
 {
 	const FrDescriptor *core = &model->descriptor.core;
 
-	ereport(NOTICE,
-			(errmsg("face model \"%s\" was recognized as preset \"%s\"",
-					model->row.name, core->preset),
-			 errdetail("It is fed with %s, (v - %g) * %g.",
-					   core->is_bgr ? "BGR" : "RGB", (double) core->mean[0],
-					   (double) core->scale[0])));
+	ereport(NOTICE, (errmsg("face model \"%s\" was recognized as preset \"%s\"",
+							model->row.name, core->preset),
+					 errdetail("It is fed with %s.", describe_feeding(core))));
 }
 
 /* Make the networks; find the preset when the user has not named one. */

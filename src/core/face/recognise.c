@@ -308,6 +308,9 @@ fr_preset_recognise(FrNet *const *nets, int count, const FrAllocator *allocator,
 		int dims;
 
 		fr_preset_find("mtcnn", descriptor);
+		snprintf(hint, 256,
+				 "Three ONNX files are a model of the preset "
+				 "\"mtcnn\": P, R and O, in this order.");
 		return fr_model_check(descriptor, nets, count, allocator, &dims, error);
 	}
 	if (count != 1)

@@ -233,7 +233,10 @@ test_fixtures(void)
 			  turn == 0	  ? "P, R, O"
 			  : turn == 1 ? "R, O, P"
 						  : "P, R",
-			  turn == 0 ? "mtcnn" : NULL, turn == 0 ? "" : "there are");
+			  turn == 0 ? "mtcnn" : NULL,
+			  turn == 0	  ? ""
+			  : turn == 1 ? "in this order"
+						  : "there are");
 	}
 }
 
