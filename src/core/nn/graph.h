@@ -55,6 +55,7 @@
 	X(POW, "Pow")                               \
 	X(MIN, "Min")                               \
 	X(MAX, "Max")                               \
+	X(SUM, "Sum")                               \
 	X(REDUCE_MEAN, "ReduceMean")                \
 	X(REDUCE_SUM, "ReduceSum")                  \
 	X(REDUCE_MAX, "ReduceMax")                  \

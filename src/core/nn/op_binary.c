@@ -1,7 +1,7 @@
 /*
  * op_binary.c: plain element-wise operators of two tensors, with NumPy
- * broadcasting: Add, Sub, Mul, Div, Pow, PRelu, and Min and Max of any number
- * of tensors.
+ * broadcasting: Add, Sub, Mul, Div, Pow, PRelu, and Min, Max and Sum of any
+ * number of tensors.
  *
  * The output is walked row by row (a row is its last dimension); along a row
  * each operand moves by its stride, which is 1, or 0 where it is broadcast.
@@ -87,6 +87,7 @@ float_row(FrOp op, const Row *row)
 	switch ((int) op)
 	{
 		case FR_OP_ADD:
+		case FR_OP_SUM:
 			EACH_FLOAT(x + y);
 		case FR_OP_SUB:
 			EACH_FLOAT(x - y);
@@ -123,6 +124,7 @@ apply_int(FrOp op, int64_t x, int64_t y, int64_t *out)
 	switch ((int) op)
 	{
 		case FR_OP_ADD:
+		case FR_OP_SUM:
 			*out = (int64_t) ((uint64_t) x + (uint64_t) y);
 			return true;
 		case FR_OP_SUB:

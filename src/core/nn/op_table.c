@@ -50,6 +50,7 @@ static const FrOpInfo op_table[] = {
 	OP(POW, 2, 2, 1, binary, binary),
 	OP(MIN, 1, VARIADIC, 1, binary, binary),
 	OP(MAX, 1, VARIADIC, 1, binary, binary),
+	OP(SUM, 2, VARIADIC, 1, binary, binary),
 	OP(REDUCE_MEAN, 1, 2, 1, reduce, reduce),
 	OP(REDUCE_SUM, 1, 2, 1, reduce, reduce),
 	OP(REDUCE_MAX, 1, 2, 1, reduce, reduce),

@@ -598,6 +598,16 @@ read_fill(FrAttributes *attrs)
 		node->u.fill.value = *(const uint8_t *) value.constant;
 }
 
+/* Of two inputs it is Add, which the planner fuses. */
+static void
+read_sum(FrAttributes *attrs)
+{
+	if (attrs->node->input_count == 2)
+		attrs->node->op = FR_OP_ADD;
+	else if (attrs->node->input_count == 1)
+		attrs->node->op = FR_OP_IDENTITY;
+}
+
 /* Opset 12's ratio and training_mode inputs do not matter for inference. */
 static void
 read_dropout(FrAttributes *attrs)
@@ -632,6 +642,7 @@ static const ReadAttributes readers[FR_OP_COUNT] = {
 	[FR_OP_GATHER] = read_gather,
 	[FR_OP_FLATTEN] = read_flatten,
 	[FR_OP_SPLIT] = read_split,
+	[FR_OP_SUM] = read_sum,
 	[FR_OP_REDUCE_MEAN] = read_reduce,
 	[FR_OP_REDUCE_SUM] = read_reduce,
 	[FR_OP_REDUCE_MAX] = read_reduce,
