@@ -99,7 +99,9 @@ watch_photo(const char *name, const void *bytes, size_t size_bytes,
 	detector->descriptor.detection_size = detection_size;
 	watch = watch_start();
 	begin = watch.last;
-	status = fr_photo_detect(photo, detector->net, &detector->descriptor,
+	status = fr_photo_detect(photo,
+							 &(FrDetector){.nets = {detector->net},
+										   .descriptor = &detector->descriptor},
 							 &faces, NULL);
 	snprintf(what, sizeof what, "%.28s: detect %d faces", name, faces.count);
 	watch_report(&watch, what, begin, status);
