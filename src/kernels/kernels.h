@@ -21,6 +21,10 @@ typedef struct FrKernels
 	/* Of this table: isa, or isa and what it makes use of, "avx512-pairs". */
 	const char *name;
 	const FrNnKernels *nn;
+	/* The same without multiplying in pairs, for convolutions that do not gain
+	 * by it; nn itself where nn does not. Weights packed by one do not fit
+	 * the other. */
+	const FrNnKernels *unpaired;
 	const FrVectorKernels *vector;
 	const FrInt8Kernels *int8;
 } FrKernels;

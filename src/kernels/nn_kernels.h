@@ -106,6 +106,52 @@ typedef struct FrConvTask
 	FrEpilogue epilogue;
 } FrConvTask;
 
+/* ---- Winograd convolution F(4x4, 3x3) ----------------------------------- */
+
+#define FR_WINOGRAD_TILE	  4	 /* outputs of a tile in each direction */
+#define FR_WINOGRAD_WINDOW	  6	 /* inputs of a tile in each direction */
+#define FR_WINOGRAD_POSITIONS 36 /* where a tile's transform is evaluated */
+
+/* Floats from one position to the next in the scratch of count tiles; a cache
+ * line more than the data, so that the positions of one tile do not all fall
+ * into the same cache set. */
+static inline ptrdiff_t
+fr_winograd_position_floats(int blocks, int tiles)
+{
+	return ((ptrdiff_t) blocks * tiles + 1) * FR_BLOCK;
+}
+
+/*
+ * A 3x3 convolution with stride and dilation 1, group 1, by 36 products per
+ * tile of 4 x 4 outputs; the same result as FrConvTask's but for rounding.
+ * Tiles are numbered through rows and images.  Tiles at the right and bottom
+ * edge read their whole window of 6 x 6 pixels, so the input's border must
+ * reach that far; what it holds there must be finite and does not matter
+ * otherwise.  An output depends on its tile's window only: its bits depend
+ * neither on the batch nor on how many tiles are passed at a time.
+ */
+typedef struct FrWinogradTask
+{
+	const float *input; /* the window of the first tile */
+	ptrdiff_t in_image, in_block, in_row;
+	int in_channels;
+	int tiles_h, tiles_w; /* of one image */
+	float value_scale;	  /* a power of two that multiplies the input, and
+						   * whose inverse is in the weights */
+	float *output;
+	ptrdiff_t out_image, out_block, out_row;
+	int out_blocks, out_h, out_w;
+	const float *residual; /* same strides as below, or NULL */
+	ptrdiff_t res_image, res_block, res_row;
+	/* Per chunk of output blocks, per position: conv_pack's order of a 1x1
+	 * convolution. */
+	const void *weights;
+	FrWeightFormat weight_format;
+	FrEpilogue epilogue;
+	float *values; /* [36][input blocks][tiles][16], transformed input */
+	float *sums;   /* [36][output blocks at a time][tiles][16] */
+} FrWinogradTask;
+
 /* Depthwise convolution of one image: one filter per channel. */
 typedef struct FrDepthwiseTask
 {
@@ -198,6 +244,16 @@ typedef struct FrNnKernels
 
 	/* Convolve; output must not overlap input (residual may be output). */
 	void (*conv)(const FrConvTask *task);
+
+	/* Transform the windows of some tiles to task->values. Both functions
+	 * are NULL in a table that multiplies in pairs. */
+	void (*winograd_input)(const FrWinogradTask *task, int64_t first_tile,
+						   int tiles);
+
+	/* The outputs of these tiles, just transformed, for a chunk of output
+	 * blocks as its weights were packed. */
+	void (*winograd_output)(const FrWinogradTask *task, int64_t first_tile,
+							int tiles, int first_block, int blocks);
 
 	void (*depthwise)(const FrDepthwiseTask *task);
 	void (*pool)(const FrPoolTask *task);

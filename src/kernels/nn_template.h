@@ -21,12 +21,19 @@
 #include "kernels/nn_depthwise.h"
 #include "kernels/nn_maps.h"
 #include "kernels/nn_picture.h"
+#if PAIRS == 0
+#include "kernels/nn_winograd.h"
+#endif
 
 const FrNnKernels NN_KERNELS = {
 	.conv_group_blocks = GROUP_BLOCKS,
 	.conv_packed_bytes = conv_packed_bytes,
 	.conv_pack = conv_pack,
 	.conv = conv,
+#if PAIRS == 0
+	.winograd_input = winograd_input,
+	.winograd_output = winograd_output,
+#endif
 	.depthwise = depthwise,
 	.pool = pool,
 	.eltwise = eltwise,
