@@ -382,6 +382,8 @@ emit_task(FrPlanner *planner, const FrUnit *unit, const int32_t *slots,
 			return emit_activate(planner, unit, step);
 		case FR_UNIT_CONV:
 			return fr_emit_conv(planner, unit, step);
+		case FR_UNIT_WINOGRAD:
+			return fr_emit_winograd(planner, unit, step);
 		case FR_UNIT_DEPTHWISE:
 			return fr_emit_depthwise(planner, unit, step);
 		case FR_UNIT_POOL:

@@ -23,6 +23,10 @@
 /* Whole tiles of every instruction set: 14, 7, 6 or 4 pixels. */
 #define COLUMNS_PIECE 84
 
+/* Weights of at most this size stay float32: they are read from a cache,
+ * where converting them costs more than reading half as much saves. */
+#define CACHED_WEIGHTS_BYTES ((size_t) 2560 << 10)
+
 /* Packed weights that are allowed however small the arena's limit is. */
 #define MIN_PACKED_BYTES ((size_t) 32 << 20)
 
@@ -65,8 +69,8 @@ fold_bias(FrPlanner *planner, const FrUnit *unit, const float **bias)
 	return fr_blocked_constant(planner, folded, unit->out_channels, bias);
 }
 
-static FrStatus
-make_epilogue(FrPlanner *planner, const FrUnit *unit, FrEpilogue *epilogue)
+FrStatus
+fr_emit_epilogue(FrPlanner *planner, const FrUnit *unit, FrEpilogue *epilogue)
 {
 	FrStatus status = fold_bias(planner, unit, &epilogue->bias);
 
@@ -80,10 +84,39 @@ make_epilogue(FrPlanner *planner, const FrUnit *unit, FrEpilogue *epilogue)
 	return status;
 }
 
-/* Weights live with the net when their constant does, else with the plan. */
-static FrStatus
-find_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
-			const FrPacked **packed)
+FrWeightFormat
+fr_unit_format(const FrPlanner *planner, const FrUnit *unit)
+{
+	size_t taps =
+		unit->kind == FR_UNIT_WINOGRAD
+			? FR_WINOGRAD_POSITIONS
+			: (size_t) unit->window.kernel[0] * (size_t) unit->window.kernel[1];
+	size_t filter_bytes = taps * sizeof(float) *
+						  (size_t) (unit->in_channels / unit->window.group);
+
+	if (unit->kind == FR_UNIT_DEPTHWISE ||
+		filter_bytes <= CACHED_WEIGHTS_BYTES / (size_t) unit->out_channels)
+		return FR_WEIGHTS_F32;
+	return planner->weight_format;
+}
+
+/* Pairs gain nothing where weights come from memory (fully connected layers,
+ * the many weights of Winograd's positions), where they would be converted for
+ * each block, and for pictures. */
+static bool
+is_unpaired(const FrPlanner *planner, const FrUnit *unit)
+{
+	const FrSlot *out = &planner->slots[unit->out_slot];
+
+	return unit->kind == FR_UNIT_WINOGRAD ||
+		   planner->slots[unit->in_slot].lanes != FR_BLOCK ||
+		   (out->height == 1 && out->width == 1) ||
+		   fr_unit_format(planner, unit) != FR_WEIGHTS_F32;
+}
+
+FrStatus
+fr_emit_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
+			   const FrPacked **packed)
 {
 	FrPackKey key = {.weights = unit->weights,
 					 .is_depthwise = unit->kind == FR_UNIT_DEPTHWISE,
@@ -94,6 +127,12 @@ find_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
 					 .kernel_h = unit->window.kernel[0],
 					 .kernel_w = unit->window.kernel[1],
 					 .lanes = lanes,
+					 .transform = unit->kind == FR_UNIT_WINOGRAD
+									  ? FR_PACK_WINOGRAD
+									  : FR_PACK_FILTERS,
+					 .format = fr_unit_format(planner, unit),
+					 .is_unpaired = unit->kind != FR_UNIT_DEPTHWISE &&
+									is_unpaired(planner, unit),
 					 .scale = unit->scale,
 					 .pre_scale = unit->pre_scale};
 	FrPackStore *store = &planner->plan->weights;
@@ -115,9 +154,10 @@ find_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
 		planner->max_bytes < SIZE_MAX / 8 ? planner->max_bytes : SIZE_MAX / 8;
 	if (store == planner->weights)
 		max_bytes += 4 * (raw_bytes < SIZE_MAX / 8 ? raw_bytes : SIZE_MAX / 8);
-	return fr_pack_get(store, &key, max_bytes, planner->kernels->nn,
-					   planner->cancel, planner->allocator, packed,
-					   planner->error);
+	return fr_pack_get(
+		store, &key, max_bytes,
+		key.is_unpaired ? planner->kernels->unpaired : planner->kernels->nn,
+		planner->cancel, planner->allocator, packed, planner->error);
 }
 
 static bool
@@ -171,7 +211,8 @@ split_conv(FrPlanner *planner, const FrUnit *unit, const FrPacked *packed,
 		   FrStep *step)
 {
 	const FrConvTask *task = &step->u.conv;
-	const FrNnKernels *kernels = planner->kernels->nn;
+	const FrNnKernels *kernels =
+		step->is_unpaired ? planner->kernels->unpaired : planner->kernels->nn;
 	int group_blocks = kernels->conv_group_blocks;
 	double work = (double) task->out_blocks * FR_BLOCK * task->in_channels *
 				  task->kernel_h * task->kernel_w * task->out_h * task->out_w;
@@ -250,9 +291,8 @@ fill_geometry(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	}
 }
 
-/* Text after the kernel's name: what is fused. */
-static const char *
-fused_text(const FrUnit *unit)
+const char *
+fr_fused_text(const FrUnit *unit)
 {
 	static const char *const activations[FR_ACT_COUNT] = {
 		[FR_ACT_NONE] = "",
@@ -274,15 +314,17 @@ fr_emit_conv(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	FrConvTask *task = &step->u.conv;
 	const FrWindow *window = &unit->window;
 	const FrPacked *packed;
-	FrStatus status = find_packed(planner, unit,
-								  planner->slots[unit->in_slot].lanes, &packed);
+	FrStatus status = fr_emit_packed(
+		planner, unit, planner->slots[unit->in_slot].lanes, &packed);
 
 	if (status == FR_OK)
-		status = make_epilogue(planner, unit, &task->epilogue);
+		status = fr_emit_epilogue(planner, unit, &task->epilogue);
 	if (status != FR_OK)
 		return status;
 	fill_geometry(planner, unit, step);
 	task->weights = packed->data;
+	task->weight_format = packed->key.format;
+	step->is_unpaired = packed->key.is_unpaired;
 	step->weights_group = packed->group_bytes;
 	step->description.weight_bytes = packed->bytes;
 	step->description.flops = 2.0 * (double) step->images * unit->out_channels *
@@ -292,10 +334,11 @@ fr_emit_conv(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	if (!unit->strip && !flatten_images(step))
 		flatten_pixels(planner, unit, step);
 	split_conv(planner, unit, packed, step);
-	return fr_describe(planner, step, "conv %dx%d s%d%s %dc%s%s %s",
+	return fr_describe(planner, step, "conv %dx%d s%d%s %dc%s%s%s %s",
 					   task->kernel_h, task->kernel_w, window->stride[0],
 					   window->group > 1 ? " grouped" : "", task->in_lanes,
-					   fused_text(unit), unit->operand >= 0 ? " +add" : "",
+					   task->weight_format == FR_WEIGHTS_F16 ? " f16" : "",
+					   fr_fused_text(unit), unit->operand >= 0 ? " +add" : "",
 					   planner->kernels->isa);
 }
 
@@ -307,10 +350,10 @@ fr_emit_depthwise(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	const FrSlot *in = &planner->slots[unit->in_slot];
 	const FrSlot *out = &planner->slots[unit->out_slot];
 	const FrPacked *packed;
-	FrStatus status = find_packed(planner, unit, FR_BLOCK, &packed);
+	FrStatus status = fr_emit_packed(planner, unit, FR_BLOCK, &packed);
 
 	if (status == FR_OK)
-		status = make_epilogue(planner, unit, &task->epilogue);
+		status = fr_emit_epilogue(planner, unit, &task->epilogue);
 	if (status != FR_OK)
 		return status;
 	task->input = fr_slot_window(planner, unit->in_slot, window);
@@ -345,6 +388,6 @@ fr_emit_depthwise(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	fr_split_rows(step, work, out->height);
 	return fr_describe(planner, step, "depthwise %dx%d s%d%s%s %s",
 					   task->kernel_h, task->kernel_w, window->stride[0],
-					   fused_text(unit), unit->operand >= 0 ? " +add" : "",
+					   fr_fused_text(unit), unit->operand >= 0 ? " +add" : "",
 					   planner->kernels->isa);
 }

@@ -132,6 +132,7 @@ is_blocked_kind(FrUnitKind kind)
 		case FR_UNIT_KIND_COUNT:
 			return false;
 		case FR_UNIT_CONV:
+		case FR_UNIT_WINOGRAD:
 		case FR_UNIT_DEPTHWISE:
 		case FR_UNIT_POOL:
 		case FR_UNIT_ELTWISE:

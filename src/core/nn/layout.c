@@ -44,11 +44,12 @@ prepare(FrPlanner *planner)
 	}
 
 	/* Each request makes at most two conversions; merged units have a slot
-	 * for the whole. */
+	 * for the whole, Winograd units one for their scratch. */
 	size_t units = (size_t) graph->node_count + 2 * inputs +
 				   (size_t) graph->output_count + 1;
-	size_t slots = (size_t) graph->input_count + (size_t) graph->node_count +
-				   outputs + 3 * inputs + (size_t) graph->output_count + 1;
+	size_t slots = (size_t) graph->input_count +
+				   2 * (size_t) graph->node_count + outputs + 3 * inputs +
+				   (size_t) graph->output_count + 1;
 
 	planner->units = fr_arena_alloc_zeroed(scratch, units, sizeof(FrUnit *));
 	planner->unit_slots =
@@ -333,9 +334,9 @@ input_need(const FrPlanner *planner, const FrUnit *unit)
 {
 	Need need = need_blocked;
 	int64_t in[4], out[4];
-	bool is_window = unit->kind == FR_UNIT_CONV ||
-					 unit->kind == FR_UNIT_DEPTHWISE ||
-					 unit->kind == FR_UNIT_POOL;
+	bool is_window =
+		unit->kind == FR_UNIT_CONV || unit->kind == FR_UNIT_WINOGRAD ||
+		unit->kind == FR_UNIT_DEPTHWISE || unit->kind == FR_UNIT_POOL;
 
 	if (unit->kind == FR_UNIT_ACTIVATE)
 		return need_plain;
@@ -348,6 +349,8 @@ input_need(const FrPlanner *planner, const FrUnit *unit)
 	fr_blocked_dims(&value_of(planner, unit->input)->shape, in);
 	fr_blocked_dims(&value_of(planner, unit->node->outputs[0])->shape, out);
 	fr_window_border(&unit->window, in, out, need.border);
+	if (unit->kind == FR_UNIT_WINOGRAD)
+		fr_winograd_border(unit, in, out, need.border);
 	if (need.border[0] || need.border[1] || need.border[2] || need.border[3])
 	{
 		need.fill = FR_FILL_ZERO;
@@ -412,9 +415,19 @@ request_input(FrPlanner *planner, FrUnit *unit)
 	return request(planner, unit->input, &need, &unit->in_slot);
 }
 
+/* Working memory of one step: a slot that belongs to no value. */
+static void
+new_scratch(FrPlanner *planner, size_t bytes, int32_t *index)
+{
+	*index = planner->slot_count++;
+	planner->slots[*index] = (FrSlot){.parent = -1, .next = -1, .bytes = bytes};
+}
+
 static FrStatus
 lay_out_kernel(FrPlanner *planner, FrUnit *unit)
 {
+	fr_winograd_choose(planner, unit);
+
 	bool is_plain =
 		unit->kind == FR_UNIT_ACTIVATE || unit->kind == FR_UNIT_NHWC;
 	FrStatus status = request_input(planner, unit);
@@ -431,6 +444,9 @@ lay_out_kernel(FrPlanner *planner, FrUnit *unit)
 					 ? new_merged_output(planner, unit)
 					 : new_output(planner, unit->output,
 								  is_plain ? 0 : FR_BLOCK, &unit->out_slot);
+	if (status == FR_OK && unit->kind == FR_UNIT_WINOGRAD)
+		new_scratch(planner, fr_winograd_scratch_bytes(planner, unit),
+					&unit->scratch_slot);
 	if (status == FR_OK)
 		schedule(planner, unit);
 	return status;
@@ -449,6 +465,7 @@ lay_out_unit(FrPlanner *planner, FrUnit *unit)
 			return lay_out_concat(planner, unit);
 		case FR_UNIT_ACTIVATE:
 		case FR_UNIT_CONV:
+		case FR_UNIT_WINOGRAD:
 		case FR_UNIT_DEPTHWISE:
 		case FR_UNIT_POOL:
 		case FR_UNIT_ELTWISE:

@@ -26,6 +26,8 @@ is_equal_key(const FrPackKey *a, const FrPackKey *b)
 		   a->out_channels == b->out_channels &&
 		   a->in_channels == b->in_channels && a->kernel_h == b->kernel_h &&
 		   a->kernel_w == b->kernel_w && a->lanes == b->lanes &&
+		   a->transform == b->transform && a->format == b->format &&
+		   a->is_unpaired == b->is_unpaired &&
 		   is_equal_floats(a->scale, b->scale, a->out_channels) &&
 		   is_equal_floats(a->pre_scale, b->pre_scale, a->in_channels);
 }
@@ -124,7 +126,8 @@ conv_filter(const FrPackKey *key, int count)
 						  .in_channels = key->in_channels / key->group,
 						  .kernel_h = key->kernel_h,
 						  .kernel_w = key->kernel_w,
-						  .in_lanes = key->lanes};
+						  .in_lanes = key->lanes,
+						  .format = key->format};
 }
 
 /* Bytes of the packed weights, and of one group's; false on overflow. */
@@ -139,6 +142,12 @@ packed_size(const FrPackKey *key, const FrNnKernels *kernels,
 		*group_bytes = 0;
 		return fr_size_mul3((size_t) blocks * FR_BLOCK, (size_t) key->kernel_h,
 							(size_t) key->kernel_w * sizeof(float), bytes);
+	}
+
+	if (key->transform == FR_PACK_WINOGRAD)
+	{
+		*group_bytes = 0;
+		return fr_pack_winograd_bytes(key, kernels, bytes);
 	}
 
 	FrConvFilter filter = conv_filter(key, key->out_channels / key->group);
@@ -215,6 +224,9 @@ make_packed(const FrPackKey *key, size_t room_bytes, const FrNnKernels *kernels,
 					 &packed->key.pre_scale) ||
 		!(packed->data = fr_alloc_aligned(allocator, packed->bytes)))
 		return fr_fail_nomem(error, packed->bytes);
+	if (key->transform == FR_PACK_WINOGRAD)
+		return fr_pack_winograd(key, kernels, cancel, allocator, packed->data,
+								error);
 	if (!key->is_depthwise)
 		return pack_conv(key, kernels, cancel, allocator, packed, error);
 	memset(packed->data, 0, packed->bytes);

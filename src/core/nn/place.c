@@ -71,6 +71,8 @@ find_lifetimes(FrPlanner *planner)
 		if (unit->kind != FR_UNIT_PLAIN)
 		{
 			touch_unit(planner, i);
+			if (unit->kind == FR_UNIT_WINOGRAD)
+				touch(planner, unit->scratch_slot, i, i);
 			continue;
 		}
 		for (int k = 0; k < unit->node->input_count + unit->node->output_count;

@@ -21,18 +21,21 @@ typedef struct FrPlan FrPlan;
 
 typedef struct FrNetOptions
 {
-	const FrKernels *kernels; /* NULL: the best that this CPU has */
-	size_t max_plan_bytes;	  /* LIMIT when one plan's arena needs more;
+	const FrKernels *kernels;	  /* NULL: the best that this CPU has */
+	FrWeightFormat weight_format; /* how convolutions and fully connected
+								   * layers store their weights; depthwise
+								   * filters stay float32 */
+	size_t max_plan_bytes;		  /* LIMIT when one plan's arena needs more;
 								* making a plan and packing weights have
 								* limits that follow from it; 0 = 2 GiB */
-	size_t max_cached_bytes;  /* plans kept for reuse, and the arena that
+	size_t max_cached_bytes;	  /* plans kept for reuse, and the arena that
 								* fr_net_trim leaves; 0 = 256 MiB */
-	bool is_reference;		  /* run every node by its plain operator, no
+	bool is_reference;			  /* run every node by its plain operator, no
 								* fusion: for tests */
-	bool is_poisoned;		  /* fill the arena with NaN before each run, so
+	bool is_poisoned;			  /* fill the arena with NaN before each run, so
 								* that reading what nobody wrote shows: for
 								* tests */
-	int strip_rows;			  /* depth-first strips over large maps: 0 where
+	int strip_rows;				  /* depth-first strips over large maps: 0 where
 								* they pay; < 0 never; > 0 wherever they can
 								* be, so many rows at a time: for tests */
 } FrNetOptions;

@@ -16,6 +16,21 @@
 
 /* ---- weights ------------------------------------------------------------ */
 
+/* What is packed. */
+typedef enum FrPackTransform
+{
+	FR_PACK_FILTERS = 0,
+	FR_PACK_WINOGRAD /* filters at the positions of F(4x4, 3x3) */
+} FrPackTransform;
+
+/* Output blocks whose Winograd sums are computed before they are transformed:
+ * a multiple of every instruction set's conv_group_blocks. */
+#define FR_WINOGRAD_CHUNK 4
+
+/* A power of two that makes transformed input about as large as the input
+ * was; the weights are multiplied by its inverse. */
+#define FR_WINOGRAD_VALUE_SCALE 0.25f
+
 /* What determines packed weights; independent of the input's shape. */
 typedef struct FrPackKey
 {
@@ -27,7 +42,10 @@ typedef struct FrPackKey
 	int out_channels; /* of all groups */
 	int in_channels;  /* of all groups */
 	int kernel_h, kernel_w;
-	int lanes;				/* of an input pixel: 16 or 4 */
+	int lanes; /* of an input pixel: 16 or 4 */
+	FrPackTransform transform;
+	FrWeightFormat format;
+	bool is_unpaired;		/* packed by kernels->unpaired */
 	const float *scale;		/* [out_channels] factors, or NULL */
 	const float *pre_scale; /* [in_channels] factors, or NULL */
 } FrPackKey;
@@ -56,6 +74,14 @@ FrStatus fr_pack_get(FrPackStore *store, const FrPackKey *key, size_t max_bytes,
 					 const FrAllocator *allocator, const FrPacked **packed,
 					 FrError *error);
 
+/* For pack.c (pack_winograd.c): bytes that fr_pack_winograd writes, false on
+ * overflow; and the packing itself. */
+bool fr_pack_winograd_bytes(const FrPackKey *key, const FrNnKernels *kernels,
+							size_t *bytes);
+FrStatus fr_pack_winograd(const FrPackKey *key, const FrNnKernels *kernels,
+						  const FrCancel *cancel, const FrAllocator *allocator,
+						  void *data, FrError *error);
+
 void fr_pack_store_fini(FrPackStore *store, const FrAllocator *allocator);
 
 /* ---- units: what one step computes --------------------------------------- */
@@ -66,6 +92,7 @@ typedef enum FrUnitKind
 	FR_UNIT_ALIAS,	   /* the input's data under another shape */
 	FR_UNIT_ACTIVATE,  /* an activation of a plain tensor */
 	FR_UNIT_CONV,	   /* convolution or fully connected layer */
+	FR_UNIT_WINOGRAD,  /* a convolution by F(4x4, 3x3): chosen by layout.c */
 	FR_UNIT_DEPTHWISE,
 	FR_UNIT_POOL,
 	FR_UNIT_ELTWISE,
@@ -90,10 +117,11 @@ typedef struct FrUnit
 	int32_t output;		/* value: the last fused node's output */
 	/* Filled in by layout.c: */
 	int32_t in_slot, operand_slot, vector_slot, out_slot;
+	int32_t scratch_slot; /* WINOGRAD */
 	/* Filled in by strip.c: */
 	int strip; /* number from 1, or 0 */
 
-	/* CONV, DEPTHWISE, POOL.  The output is epilogue(scale * (weights *
+	/* CONV, WINOGRAD, DEPTHWISE, POOL.  The output is epilogue(scale * (weights *
 	 * (pre_scale * input + pre_shift)) + bias); kernels get it folded. */
 	FrWindow window;
 	const float *weights;
@@ -234,9 +262,16 @@ typedef struct FrStep
 	FrLines lines;
 	FrBorder border;
 	const FrPictureInput *pictures; /* BLOCK of a graph input, else NULL */
+	bool is_unpaired;				/* CONV: runs by kernels->unpaired */
 	union
 	{
 		FrConvTask conv;
+		struct
+		{
+			FrWinogradTask task;
+			int64_t tiles;	 /* of all images */
+			int piece_tiles; /* between two transforms of the input */
+		} winograd;
 		FrDepthwiseTask depthwise;
 		FrPoolTask pool;
 		FrEltwiseTask eltwise;
@@ -317,6 +352,7 @@ typedef struct FrPlanner
 	FrError *error;
 	bool is_reference;
 	int strip_rows; /* as in FrNetOptions */
+	FrWeightFormat weight_format;
 	size_t max_bytes;
 	float *arena; /* the net's; replaced by a larger one if need be */
 	size_t arena_capacity;
@@ -422,6 +458,29 @@ fr_slot_window(const FrPlanner *planner, int32_t slot, const FrWindow *window);
 FrStatus fr_emit_conv(FrPlanner *planner, const FrUnit *unit, FrStep *step);
 FrStatus
 fr_emit_depthwise(FrPlanner *planner, const FrUnit *unit, FrStep *step);
+
+/* Shared by the two: the epilogue with folded bias; the packed weights, which
+ * live with the net when their constant does, else with the plan; and text
+ * that says which activation is fused. */
+FrStatus
+fr_emit_epilogue(FrPlanner *planner, const FrUnit *unit, FrEpilogue *epilogue);
+FrStatus fr_emit_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
+						const FrPacked **packed);
+const char *fr_fused_text(const FrUnit *unit);
+
+/* How the weights of a convolution are stored. */
+FrWeightFormat fr_unit_format(const FrPlanner *planner, const FrUnit *unit);
+
+/* Winograd convolutions (emit_winograd.c): turn a convolution into one where
+ * that pays; widen the border (top, left, bottom, right) to the end of the
+ * last tile's window; bytes of scratch; the step; running it. */
+void fr_winograd_choose(const FrPlanner *planner, FrUnit *unit);
+void fr_winograd_border(const FrUnit *unit, const int64_t in_dims[4],
+						const int64_t out_dims[4], int border[4]);
+size_t fr_winograd_scratch_bytes(const FrPlanner *planner, const FrUnit *unit);
+FrStatus fr_emit_winograd(FrPlanner *planner, const FrUnit *unit, FrStep *step);
+FrStatus fr_run_winograd(const FrStep *step, const FrNnKernels *kernels,
+						 const FrCancel *cancel, FrError *error);
 
 /* Copy count values into an array of whole blocks, the rest zero; NULL stays
  * NULL. */

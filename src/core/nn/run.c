@@ -323,7 +323,9 @@ run_cut(const Run *run, const FrStep *step, int64_t image, Piece whole)
 			return fail_cancelled(run->error);
 		piece.first = first;
 		piece.count = end - first < size ? end - first : size;
-		run_piece(step, image, piece, run->kernels);
+		run_piece(step, image, piece,
+				  step->is_unpaired ? run->plan->kernels->unpaired
+									: run->kernels);
 	}
 	return FR_OK;
 }
@@ -366,6 +368,12 @@ run_step(const Run *run, const FrStep *step)
 {
 	if (step->kind == FR_UNIT_ACTIVATE)
 		return run_activate(run, step);
+	if (step->kind == FR_UNIT_WINOGRAD)
+	{
+		fill_border(&step->border);
+		return fr_run_winograd(step, run->plan->kernels->unpaired, run->cancel,
+							   run->error);
+	}
 	if (step->kind != FR_UNIT_PLAIN)
 		return run_images(run, step);
 	if (fr_is_cancelled(run->cancel))

@@ -123,6 +123,7 @@ describe_rows(const FrPlanner *planner, Member *member)
 		case FR_UNIT_UNBLOCK:
 		case FR_UNIT_NHWC:
 			break;
+		case FR_UNIT_WINOGRAD:
 		case FR_UNIT_PLAIN:
 		case FR_UNIT_ALIAS:
 		case FR_UNIT_ACTIVATE:
