@@ -10,7 +10,8 @@
 #define MAX_STEPS 512
 #define MAX_RUNS  400
 
-static const char *const isas[] = {"generic", "avx2", "avx512"};
+static const char *const isas[] = {"generic", "avx2", "avx512-fma",
+								   "avx512-pairs"};
 
 /* What the probe needs to give each step its time. */
 typedef struct Profile
@@ -130,7 +131,7 @@ main(int argc, char **argv)
 		if (argc > 1 && !strstr(model_cases[i].file, argv[1]))
 			continue;
 		for (size_t k = 0; k < sizeof isas / sizeof *isas; k++)
-			if (argc <= 2 || strcmp(isas[k], argv[2]) == 0)
+			if (argc <= 2 || strstr(isas[k], argv[2]))
 				bench_case(&model_cases[i], isas[k], argc > 2);
 	}
 	return 0;

@@ -4,7 +4,8 @@
  * Pretrained models come from the folder in FACEREC_TESTDATA (default
  * ../shared), those with random weights from the one in FACEREC_BENCH_MODELS
  * (default build/models, where "make bench-models" writes them); a model that
- * is not there is skipped.  Header only; depends on the core.
+ * is not there is skipped.  FACEREC_BENCH_WEIGHTS=f16 stores weights in half
+ * precision.  Header only; depends on the core.
  */
 #ifndef FR_TEST_MODEL_CASES_H
 #define FR_TEST_MODEL_CASES_H
@@ -113,7 +114,13 @@ static inline FrPlan *
 open_plan(const ModelCase *model, const FrKernels *kernels, const void *bytes,
 		  size_t size_bytes, FrNet **net)
 {
-	FrNetOptions options = {.kernels = kernels};
+	const char *weights = getenv("FACEREC_BENCH_WEIGHTS");
+	FrNetOptions options = {
+		.kernels = kernels,
+		.weight_format = weights && strcmp(weights, "f16") == 0
+							 ? FR_WEIGHTS_F16
+							 : FR_WEIGHTS_F32,
+	};
 	FrGraph graph = {0};
 	FrError error = {0};
 	FrPlan *plan = NULL;
