@@ -289,7 +289,7 @@ test_random(FrWeightFormat format, const char *what)
 {
 	Verdict verdict = {0};
 
-	for (int i = 0; i < 24 && !verdict.is_wrong; ++i)
+	for (int i = 0; i < 16 && !verdict.is_wrong; ++i)
 	{
 		const WinogradCase c = {
 			.images = random_int(1, 3),
@@ -315,7 +315,7 @@ test_random(FrWeightFormat format, const char *what)
 static void
 test_deep(void)
 {
-	const WinogradCase c = {1, 32, 512, 4, 8, 0, FR_ACT_NONE, FR_WEIGHTS_F32};
+	const WinogradCase c = {1, 16, 512, 4, 8, 0, FR_ACT_NONE, FR_WEIGHTS_F32};
 	Verdict verdict = check_winograd(&c);
 
 	report(&verdict, "512 input channels");
@@ -324,9 +324,11 @@ test_deep(void)
 static void
 run_tests(void)
 {
+	if (kernels->unpaired != kernels->nn)
+		return; /* tested as the table that it is */
 	test_edges();
-	test_random(FR_WEIGHTS_F32, "24 random Winograd convolutions");
-	test_random(FR_WEIGHTS_F16, "24 with binary16 weights");
+	test_random(FR_WEIGHTS_F32, "16 random Winograd convolutions");
+	test_random(FR_WEIGHTS_F16, "16 with binary16 weights");
 	test_deep();
 }
 
