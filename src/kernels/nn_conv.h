@@ -47,6 +47,7 @@ enum
 	IRREGULAR, /* anything, by a table of offsets */
 	STRIDE_32, /* every other pixel of a block */
 	STRIDE_8,  /* every other pixel of a picture of 4 lanes */
+	STRIDE_4,  /* every pixel of such a picture */
 	PLACEMENT_COUNT
 };
 
@@ -57,6 +58,7 @@ input_offset(const Tile *tile, int placement, int pixel)
 		return tile->input_offsets[pixel];
 	return pixel * (placement == STRIDE_16	 ? 16
 					: placement == STRIDE_32 ? 32
+					: placement == STRIDE_4	 ? 4
 											 : 8);
 }
 
@@ -177,7 +179,8 @@ tile_add_tap(TileSums sums, const Tile *tile, TileShape shape,
 	const ptrdiff_t row_bytes =
 		shape.blocks * FR_BLOCK * weight_bytes(shape.format);
 
-	if (shape.placement == STRIDE_8 && lanes == 3)
+	if ((shape.placement == STRIDE_8 || shape.placement == STRIDE_4) &&
+		lanes == 3)
 	{
 #pragma GCC unroll 3
 		for (int lane = 0; lane < 3; ++lane)
@@ -398,6 +401,10 @@ typedef void (*TileFunction)(const Tile *tile);
 	static void tile_##P##x##B##_8(const Tile *tile)                           \
 	{                                                                          \
 		tile_run(tile, (TileShape){P, 1, B, STRIDE_8, FR_WEIGHTS_F32, false}); \
+	}                                                                          \
+	static void tile_##P##x##B##_4(const Tile *tile)                           \
+	{                                                                          \
+		tile_run(tile, (TileShape){P, 1, B, STRIDE_4, FR_WEIGHTS_F32, false}); \
 	}
 
 #define TILE_ENTRY(P, G, B)                                                \
@@ -410,11 +417,11 @@ typedef void (*TileFunction)(const Tile *tile);
 						 [FR_WEIGHTS_F16][IRREGULAR][P][(G) / 2][(B) -1] = \
 							 tile_##P##x##G##x##B##_any_half,
 
-#define WIDE_TILE_ENTRY(P, B)                                            \
-	[FR_WEIGHTS_F32][STRIDE_32][P][0][(B) -1] = tile_##P##x##B##_32,     \
-										  [FR_WEIGHTS_F32]               \
-											  [STRIDE_8][P][0][(B) -1] = \
-												  tile_##P##x##B##_8,
+#define WIDE_TILE_ENTRY(P, B)                                             \
+	[FR_WEIGHTS_F32][STRIDE_32][P][0][(                                   \
+		B) -1] = tile_##P##x##B##_32,                                     \
+		   [FR_WEIGHTS_F32][STRIDE_8][P][0][(B) -1] = tile_##P##x##B##_8, \
+		   [FR_WEIGHTS_F32][STRIDE_4][P][0][(B) -1] = tile_##P##x##B##_4,
 
 /* nn_<isa>.c lists the shapes that fit its registers: TILES(X) calls
  * X(pixels, groups, blocks of a group), with one group for every width up to
@@ -487,7 +494,11 @@ regular_placement(const FrConvTask *task, int row_pixels)
 		return IRREGULAR;
 	if (task->in_pixel == 32)
 		return STRIDE_32;
-	return task->in_pixel == 8 && task->in_lanes == 4 ? STRIDE_8 : IRREGULAR;
+	if (task->in_lanes != 4)
+		return IRREGULAR;
+	return task->in_pixel == 8	 ? STRIDE_8
+		   : task->in_pixel == 4 ? STRIDE_4
+								 : IRREGULAR;
 }
 
 /* Choose between tiles within rows and irregular ones that run on from row

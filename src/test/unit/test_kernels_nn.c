@@ -236,6 +236,7 @@ test_conv_cases(void)
 		{"1x1 stride 2", {40, 48, 16, 1, 1, 2, 1, 6, 11, 1, 2, 0}},
 		{"1x1 stride 3", {16, 16, 16, 1, 1, 3, 1, 4, 5, 0, 1, 0}},
 		{"3x3 of a picture", {24, 3, 4, 3, 3, 2, 1, 9, 17, 0, 2, 0}},
+		{"3x3 of a picture, stride 1", {24, 3, 4, 3, 3, 1, 1, 9, 31, 0, 2, 0}},
 		{"3x3 of a gray picture", {24, 1, 4, 3, 3, 1, 1, 9, 17, 0, 2, 0}},
 		{"3x3 at 7 pixels", {96, 40, 16, 3, 3, 1, 1, 7, 7, 2, 2, 0}},
 		{"3x3 dilated", {32, 16, 16, 3, 3, 1, 2, 5, 15, 0, 1, 0}},
@@ -301,7 +302,7 @@ test_conv_widths(void)
 	static const struct
 	{
 		int lanes, stride;
-	} inputs[] = {{16, 1}, {16, 2}, {16, 3}, {4, 2}};
+	} inputs[] = {{16, 1}, {16, 2}, {16, 3}, {4, 2}, {4, 1}};
 	Verdict verdict = {0};
 
 	for (int width = 1; width < 30 && !verdict.is_wrong; ++width)
