@@ -125,7 +125,7 @@ conv_data_new(ConvData *data, const ConvCase *c)
 	data->packed.count =
 		kernels->nn->conv_packed_bytes(&filter) / sizeof(float);
 	data->packed.memory =
-		aligned_alloc(64, (data->packed.count + 16) * sizeof(float));
+		aligned_alloc(64, (data->packed.count + 31) / 16 * 64);
 	data->packed.at = data->packed.memory + 16;
 	kernels->nn->conv_pack(&filter, data->weights.at, data->scale.at,
 						   data->packed.at);
