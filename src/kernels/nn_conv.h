@@ -14,8 +14,6 @@
 #ifndef FR_KERNELS_NN_CONV_H
 #define FR_KERNELS_NN_CONV_H
 
-#include <string.h>
-
 #include "kernels/nn_epilogue.h"
 #include "kernels/nn_pairs.h"
 
@@ -29,12 +27,13 @@ typedef struct Tile
 {
 	const FrConvTask *task;
 	const float *input;		  /* window of the first pixel */
-	const float *corrections; /* of its pixels, where there are pairs */
-	const char *weights;	  /* the stream of the first group */
-	ptrdiff_t group_bytes;	  /* from group to group */
-	int block;				  /* first output block */
-	float *output;			  /* of the first pixel and block */
-	const float *residual;	  /* likewise, or NULL */
+	const float *corrections; /* of its pixels, when in pairs */
+	bool is_paired;
+	const char *weights;   /* the stream of the first group */
+	ptrdiff_t group_bytes; /* from group to group */
+	int block;			   /* first output block */
+	float *output;		   /* of the first pixel and block */
+	const float *residual; /* likewise, or NULL */
 	/* Used by irregular tiles: per pixel, relative to the pointers above. */
 	const ptrdiff_t *input_offsets, *output_offsets, *residual_offsets;
 } Tile;
@@ -82,10 +81,11 @@ typedef struct TileShape
 /* Sums: [group][block * NV + vector][pixel]. */
 typedef Vec TileSums[4][GROUP_BLOCKS * NV][TILE_PIXELS];
 
-/* Add one input channel of one kernel tap. */
+/* Add one input channel of one kernel tap; is_negative: of weights that are
+ * packed with the other sign. */
 ALWAYS_INLINE void
 tile_add_lane(TileSums sums, const Tile *tile, TileShape shape,
-			  const float *source, const char *weights)
+			  const float *source, const char *weights, bool is_negative)
 {
 	Vec w[4][GROUP_BLOCKS * NV];
 
@@ -107,66 +107,46 @@ tile_add_lane(TileSums sums, const Tile *tile, TileShape shape,
 		{
 #pragma GCC unroll 4
 			for (int v = 0; v < shape.blocks * NV; ++v)
-				sums[g][v][p] += x * w[g][v];
-		}
-	}
-}
+			{
+				Vec *sum = &sums[g][v][p];
 
-/* What tile_add_pair adds, product by product. */
-ALWAYS_INLINE void
-tile_add_pair_plain(TileSums sums, const Tile *tile, TileShape shape,
-					const float *source, const char *weights,
-					ptrdiff_t row_bytes, bool is_negative)
-{
-	for (int half = 0; half < 2; ++half)
-	{
-#pragma GCC unroll 4
-		for (int v = 0; v < shape.blocks * NV; ++v)
-		{
-			const Vec w =
-				weight_load(weights + half * row_bytes, v * VL, shape.format);
-			const Vec y = is_negative ? -w : w;
-
-#pragma GCC unroll 16
-			for (int p = 0; p < shape.pixels; ++p)
-				sums[0][v][p] +=
-					vec_set(source[input_offset(tile, shape.placement, p) +
-								   half * (FR_BLOCK / 2)]) *
-					y;
+				*sum = is_negative ? *sum - x * w[g][v] : *sum + x * w[g][v];
+			}
 		}
 	}
 }
 
 /* Add a pair of input channels, lane and lane + 8; row_bytes is from one's
- * weights to the other's. A tile with pairs is one group. */
+ * weights to the other's. */
 ALWAYS_INLINE void
 tile_add_pair(TileSums sums, const Tile *tile, TileShape shape,
 			  const float *source, const char *weights, ptrdiff_t row_bytes,
 			  bool is_negative)
 {
-	Vec y0[GROUP_BLOCKS * NV], y1[GROUP_BLOCKS * NV];
+	const int vectors = shape.blocks * NV;
+	Vec y0[4 * GROUP_BLOCKS * NV], y1[4 * GROUP_BLOCKS * NV];
 
-#pragma GCC unroll 4
-	for (int v = 0; v < shape.blocks * NV; ++v)
+#pragma GCC unroll 16
+	for (int i = 0; i < shape.groups * vectors; ++i)
 	{
-		y0[v] = weight_load(weights, v * VL, shape.format);
-		y1[v] = weight_load(weights + row_bytes, v * VL, shape.format);
+		const char *w = weights + i / vectors * tile->group_bytes;
+
+		y0[i] = weight_load(w, i % vectors * VL, shape.format);
+		y1[i] = weight_load(w + row_bytes, i % vectors * VL, shape.format);
 	}
 #pragma GCC unroll 16
 	for (int p = 0; p < shape.pixels; ++p)
 	{
 		const float *x = source + input_offset(tile, shape.placement, p);
 
-#pragma GCC unroll 4
-		for (int v = 0; v < shape.blocks * NV; ++v)
+#pragma GCC unroll 16
+		for (int i = 0; i < shape.groups * vectors; ++i)
 		{
-			const Vec left = vec_set(x[0]) + y1[v];
-			const Vec right = vec_set(x[FR_BLOCK / 2]) + y0[v];
+			const Vec left = vec_set(x[0]) + y1[i];
+			const Vec right = vec_set(x[FR_BLOCK / 2]) + y0[i];
+			Vec *sum = &sums[i / vectors][i % vectors][p];
 
-			if (is_negative)
-				sums[0][v][p] -= left * right;
-			else
-				sums[0][v][p] += left * right;
+			*sum = is_negative ? *sum - left * right : *sum + left * right;
 		}
 	}
 }
@@ -185,13 +165,13 @@ tile_add_tap(TileSums sums, const Tile *tile, TileShape shape,
 #pragma GCC unroll 3
 		for (int lane = 0; lane < 3; ++lane)
 			tile_add_lane(sums, tile, shape, source + lane,
-						  weights + lane * row_bytes);
+						  weights + lane * row_bytes, false);
 		return weights + 3 * row_bytes;
 	}
 #pragma GCC unroll 2
 	for (int lane = 0; lane < lanes; ++lane)
 	{
-		tile_add_lane(sums, tile, shape, source + lane, weights);
+		tile_add_lane(sums, tile, shape, source + lane, weights, false);
 		weights += row_bytes;
 	}
 	return weights;
@@ -210,17 +190,22 @@ tile_add_paired_tap(TileSums sums, const Tile *tile, TileShape shape,
 	{
 		const char *rows = weights + 2 * pair * row_bytes;
 
-		if (shape.is_plain)
-			tile_add_pair_plain(sums, tile, shape, source + pair, rows,
-								row_bytes, is_subtracted(pair, parity));
-		else
+		const bool is_negative = is_subtracted(pair, parity);
+
+		if (!shape.is_plain)
+		{
 			tile_add_pair(sums, tile, shape, source + pair, rows, row_bytes,
-						  is_subtracted(pair, parity));
+						  is_negative);
+			continue;
+		}
+		tile_add_lane(sums, tile, shape, source + pair, rows, is_negative);
+		tile_add_lane(sums, tile, shape, source + pair + FR_BLOCK / 2,
+					  rows + row_bytes, is_negative);
 	}
 #pragma GCC unroll 16
 	for (int row = 2 * PAIRS; row < FR_BLOCK; ++row)
 		tile_add_lane(sums, tile, shape, source + paired_row_lane(row),
-					  weights + row * row_bytes);
+					  weights + row * row_bytes, false);
 	return weights + FR_BLOCK * row_bytes;
 }
 
@@ -268,21 +253,24 @@ tile_head(const Tile *tile, TileShape shape, int i)
 }
 
 /* Turn sums of run_begin into those of scaled weights; head is that of the
- * vector's stream. */
+ * vector's stream, corrections are NULL when products are added one by one. */
 ALWAYS_INLINE void
 run_scale(Vec *sums, int pixels, const float *head, int width,
-		  const float *corrections, bool is_plain)
+		  const float *corrections)
 {
 	const Vec scale = vec_load(head + HEAD_SCALE * width);
 	const Vec start = vec_load(head + HEAD_START * width);
 
+	if (!corrections)
+	{
+#pragma GCC unroll 16
+		for (int p = 0; p < pixels; ++p)
+			sums[p] *= scale;
+		return;
+	}
 #pragma GCC unroll 16
 	for (int p = 0; p < pixels; ++p)
-	{
-		sums[p] *= scale;
-		if (PAIRS > 0 && !is_plain)
-			sums[p] += start - vec_set(corrections[p]);
-	}
+		sums[p] = sums[p] * scale + (start - vec_set(corrections[p]));
 }
 
 /* ... and back. */
@@ -309,7 +297,9 @@ tile_run(const Tile *tile, TileShape shape)
 	const int pixels = shape.pixels;
 	const int vectors = shape.blocks * NV;
 	const int width = shape.blocks * FR_BLOCK;
-	const char *weights = tile->weights + head_bytes(width, shape.format);
+	const bool is_in_pairs = PAIRS > 0 && tile->is_paired;
+	const char *weights =
+		tile->weights + head_bytes(width, shape.format, is_in_pairs);
 	const float *source = tile->input;
 	TileSums sums;
 
@@ -325,9 +315,10 @@ tile_run(const Tile *tile, TileShape shape)
 				  tile->residual ? tile->residual + b * task->res_block + offset
 								 : NULL,
 				  residual_places);
-		if (has_head(shape.format))
+		if (has_head(shape.format, is_in_pairs))
 			run_scale(run, pixels, tile_head(tile, shape, i), width,
-					  tile->corrections, shape.is_plain);
+					  is_in_pairs && !shape.is_plain ? tile->corrections
+													 : NULL);
 	}
 
 	for (int channel = 0; channel < task->in_channels;
@@ -336,7 +327,7 @@ tile_run(const Tile *tile, TileShape shape)
 		const int left = task->in_channels - channel;
 		const int lanes = left < task->in_lanes ? left : task->in_lanes;
 
-		if (!is_paired(lanes))
+		if (!is_in_pairs || lanes != FR_BLOCK)
 			weights = tile_add_block(sums, tile, shape, source, weights, lanes,
 									 UNPAIRED);
 		else if (channel & FR_BLOCK)
@@ -355,7 +346,7 @@ tile_run(const Tile *tile, TileShape shape)
 		const ptrdiff_t offset = (i % NV) * VL;
 		Vec *run = sums[b / shape.blocks][i % vectors];
 
-		if (has_head(shape.format))
+		if (has_head(shape.format, is_in_pairs))
 			run_unscale(run, pixels, tile_head(tile, shape, i), width);
 		run_end(run, pixels, &task->epilogue,
 				(ptrdiff_t) (tile->block + b) * FR_BLOCK + offset,
@@ -451,14 +442,13 @@ static const TileFunction tile_functions[FR_WEIGHTS_COUNT][PLACEMENT_COUNT]
 	[FR_WEIGHTS_F32][P] = tile_##P##_plain, \
 	[FR_WEIGHTS_F16][P] = tile_##P##_plain_half,
 
-/* With pairs, every tile is one group of one block. */
-TILES(DEFINE_PLAIN_TILE)
+ROW_TILES(DEFINE_PLAIN_TILE)
 
 _Static_assert(TILE_PIXELS <= 8, "a bit of a byte for each pixel");
 
 static const TileFunction plain_tile_functions[FR_WEIGHTS_COUNT]
 											  [TILE_PIXELS + 1] = {
-												  TILES(PLAIN_TILE_ENTRY)};
+												  ROW_TILES(PLAIN_TILE_ENTRY)};
 
 #endif
 
@@ -578,8 +568,9 @@ typedef struct Part
 	const FrConvTask *task;
 	const TileCut *cut;
 	int first, last;
-	const float *corrections; /* cut->widest for each tile */
-	const uint8_t *unsafe;	  /* a bit for each pixel of each tile */
+	bool is_paired;
+	const float *corrections; /* when paired: cut->widest for each tile */
+	const uint8_t *unsafe;	  /* and a bit for each pixel of each tile */
 	ptrdiff_t group_bytes;	  /* from one group's weights to the next's */
 } Part;
 
@@ -613,9 +604,11 @@ run_subset(const Tile *tile, int count, unsigned set,
 	functions[taken](&part);
 }
 
-/* A tile with unsafe pixels: these by plain products, the others in pairs. */
+/* A tile with unsafe pixels: these by plain products, the others in pairs,
+ * group by group. */
 static void
-run_mixed(const Tile *tile, const TileCut *cut, int count, unsigned unsafe)
+run_mixed(const Tile *tile, const TileCut *cut, int count, int groups,
+		  unsigned unsafe)
 {
 	const FrConvTask *task = tile->task;
 	TileFunction paired[TILE_PIXELS + 1];
@@ -636,17 +629,26 @@ run_mixed(const Tile *tile, const TileCut *cut, int count, unsigned unsafe)
 	}
 	for (int p = 1; p <= TILE_PIXELS; ++p)
 		paired[p] = tile_functions[task->weight_format][IRREGULAR][p][0][0];
-	run_subset(&irregular, count, unsafe,
-			   plain_tile_functions[task->weight_format]);
-	run_subset(&irregular, count, ~unsafe, paired);
+	for (int g = 0; g < groups; ++g)
+	{
+		run_subset(&irregular, count, unsafe,
+				   plain_tile_functions[task->weight_format]);
+		run_subset(&irregular, count, ~unsafe, paired);
+		irregular.weights += tile->group_bytes;
+		irregular.output += task->out_block;
+		if (irregular.residual)
+			irregular.residual += task->res_block;
+		++irregular.block;
+	}
 }
 
 #else
 
 static inline void
-run_mixed(const Tile *tile, const TileCut *cut, int count, unsigned unsafe)
+run_mixed(const Tile *tile, const TileCut *cut, int count, int groups,
+		  unsigned unsafe)
 {
-	(void) tile, (void) cut, (void) count, (void) unsafe;
+	(void) tile, (void) cut, (void) count, (void) groups, (void) unsafe;
 }
 
 #endif
@@ -661,6 +663,7 @@ run_tiles(const Part *part, int group, int groups, int blocks)
 	TileOffsets offsets;
 	Tile tile = {.task = task,
 				 .corrections = part->corrections,
+				 .is_paired = part->is_paired,
 				 .weights =
 					 (const char *) task->weights + group * part->group_bytes,
 				 .group_bytes = part->group_bytes,
@@ -689,8 +692,9 @@ run_tiles(const Part *part, int group, int groups, int blocks)
 				tile.residual +=
 					span.y * task->res_row + span.x * task->res_pixel;
 		}
-		if (PAIRS > 0 && part->unsafe[i - part->first])
-			run_mixed(&tile, cut, span.count, part->unsafe[i - part->first]);
+		if (part->is_paired && part->unsafe[i - part->first])
+			run_mixed(&tile, cut, span.count, groups,
+					  part->unsafe[i - part->first]);
 		else
 			tile_functions[task->weight_format][cut->placement][span.count]
 						  [groups / 2][blocks - 1](&tile);
@@ -727,13 +731,6 @@ correct_part(const Part *part, float *corrections, uint8_t *unsafe)
 	const int width = part->cut->widest;
 	TileOffsets offsets;
 
-	if (task->in_lanes != FR_BLOCK)
-	{
-		memset(corrections, 0,
-			   sizeof(float) * (size_t) ((part->last - part->first) * width));
-		memset(unsafe, 0, (size_t) (part->last - part->first));
-		return;
-	}
 	for (int p = 0; p < width; ++p)
 		offsets.input[p] = p * task->in_pixel;
 	for (int i = part->first; i < part->last; ++i)
@@ -785,21 +782,22 @@ conv(const FrConvTask *task)
 	const TileCut cut = conv_cut(task);
 	const int tiles = cut.rows * cut.row_tiles;
 	const int step = part_tiles(task, &cut);
+	const ptrdiff_t depth =
+		taps(task->in_channels, task->kernel_h, task->kernel_w);
 	Part part = {
 		.task = task,
 		.cut = &cut,
 		.corrections = corrections,
 		.unsafe = unsafe,
-		.group_bytes = stream_bytes(
-			GROUP_CHANNELS,
-			taps(task->in_channels, task->kernel_h, task->kernel_w),
-			task->weight_format),
+		.is_paired = is_paired(task->in_lanes, depth),
+		.group_bytes = stream_bytes(GROUP_CHANNELS, depth, task->in_lanes,
+									task->weight_format),
 	};
 
 	for (part.first = 0; part.first < tiles; part.first += step)
 	{
 		part.last = tiles - part.first < step ? tiles : part.first + step;
-		if (PAIRS > 0)
+		if (part.is_paired)
 			correct_part(&part, corrections, unsafe);
 		run_groups(&part);
 	}

@@ -26,6 +26,9 @@
  * far enough from float's range for sums. */
 #define MAX_SCALE_EXPONENT 60
 
+/* Weights per output channel from which on pairs pay. */
+#define MIN_PAIRED_DEPTH 32
+
 /* The rows of a stream's head. */
 enum
 {
@@ -35,11 +38,19 @@ enum
 	HEAD_ROWS
 };
 
-/* True when blocks of this many input channels are multiplied in pairs. */
-ALWAYS_INLINE bool
-is_paired(int lanes)
+/* Weights that one output channel takes. */
+static ptrdiff_t
+taps(int in_channels, int kernel_h, int kernel_w)
 {
-	return PAIRS > 0 && lanes == FR_BLOCK;
+	return (ptrdiff_t) in_channels * kernel_h * kernel_w;
+}
+
+/* True when a filter multiplies whole blocks in pairs: where the sums are
+ * long enough to pay for what pairs need before and after them. */
+static bool
+is_paired(int in_lanes, ptrdiff_t depth)
+{
+	return PAIRS > 0 && in_lanes == FR_BLOCK && depth >= MIN_PAIRED_DEPTH;
 }
 
 /* Pair i is channels i and i + 8 of a block. Every other pair is subtracted,
@@ -63,36 +74,30 @@ paired_row_lane(int row)
 	return rest < half - PAIRS ? PAIRS + rest : 2 * PAIRS + rest;
 }
 
-ALWAYS_INLINE bool
-has_head(FrWeightFormat format)
-{
-	return PAIRS > 0 || format == FR_WEIGHTS_F16;
-}
-
 ALWAYS_INLINE ptrdiff_t
 weight_bytes(FrWeightFormat format)
 {
 	return format == FR_WEIGHTS_F16 ? 2 : 4;
 }
 
-ALWAYS_INLINE ptrdiff_t
-head_bytes(int width, FrWeightFormat format)
+ALWAYS_INLINE bool
+has_head(FrWeightFormat format, bool is_in_pairs)
 {
-	return has_head(format) ? HEAD_ROWS * width * 4 : 0;
+	return is_in_pairs || format == FR_WEIGHTS_F16;
 }
 
-/* Weights that one output channel takes. */
-static ptrdiff_t
-taps(int in_channels, int kernel_h, int kernel_w)
+ALWAYS_INLINE ptrdiff_t
+head_bytes(int width, FrWeightFormat format, bool is_in_pairs)
 {
-	return (ptrdiff_t) in_channels * kernel_h * kernel_w;
+	return has_head(format, is_in_pairs) ? HEAD_ROWS * width * 4 : 0;
 }
 
 /* Bytes of the stream of width output channels of depth weights each. */
 static ptrdiff_t
-stream_bytes(int width, ptrdiff_t depth, FrWeightFormat format)
+stream_bytes(int width, ptrdiff_t depth, int in_lanes, FrWeightFormat format)
 {
-	return head_bytes(width, format) + depth * width * weight_bytes(format);
+	return head_bytes(width, format, is_paired(in_lanes, depth)) +
+		   depth * width * weight_bytes(format);
 }
 
 ALWAYS_INLINE Vec
@@ -114,12 +119,14 @@ conv_packed_bytes(const FrConvFilter *filter)
 
 	const ptrdiff_t depth =
 		taps(filter->in_channels, filter->kernel_h, filter->kernel_w);
-	const size_t full =
-		(size_t) stream_bytes(GROUP_CHANNELS, depth, filter->format);
+	const size_t full = (size_t) stream_bytes(GROUP_CHANNELS, depth,
+											  filter->in_lanes, filter->format);
 	const int rest = channels % GROUP_CHANNELS;
 
 	return (size_t) (channels / GROUP_CHANNELS) * full +
-		   (rest ? (size_t) stream_bytes(rest, depth, filter->format) : 0);
+		   (rest ? (size_t) stream_bytes(rest, depth, filter->in_lanes,
+										 filter->format)
+				 : 0);
 }
 
 /* ---- packing ------------------------------------------------------------ */
@@ -138,6 +145,7 @@ typedef struct Packer
 	Column columns[GROUP_CHANNELS];
 	int width;
 	FrWeightFormat format;
+	bool is_paired;
 	char *target; /* of the next row */
 } Packer;
 
@@ -199,7 +207,7 @@ pack_row(Packer *packer, ptrdiff_t offset, bool is_negated)
 static void
 pack_tap(Packer *packer, int block, int lanes, ptrdiff_t offset, ptrdiff_t step)
 {
-	if (!is_paired(lanes))
+	if (!packer->is_paired || lanes != FR_BLOCK)
 	{
 		for (int lane = 0; lane < lanes; ++lane)
 			pack_row(packer, offset + lane * step, false);
@@ -246,7 +254,8 @@ pack_stream(Packer *packer, const FrConvFilter *filter)
 	float *head = (float *) (void *) packer->target;
 	int block = 0;
 
-	packer->target += head_bytes(packer->width, packer->format);
+	packer->target +=
+		head_bytes(packer->width, packer->format, packer->is_paired);
 	for (int in = 0; in < filter->in_channels; in += filter->in_lanes)
 	{
 		const int left = filter->in_channels - in;
@@ -257,7 +266,7 @@ pack_stream(Packer *packer, const FrConvFilter *filter)
 					 positions);
 		++block;
 	}
-	if (has_head(packer->format))
+	if (has_head(packer->format, packer->is_paired))
 		pack_head(packer, head);
 }
 
@@ -269,7 +278,9 @@ conv_pack(const FrConvFilter *filter, const float *weights, const float *scale,
 		taps(filter->in_channels, filter->kernel_h, filter->kernel_w);
 	const int channels =
 		(filter->out_channels + FR_BLOCK - 1) / FR_BLOCK * FR_BLOCK;
-	Packer packer = {.format = filter->format, .target = packed};
+	Packer packer = {.format = filter->format,
+					 .is_paired = is_paired(filter->in_lanes, depth),
+					 .target = packed};
 
 	for (int out = 0; out < channels; out += GROUP_CHANNELS)
 	{
@@ -286,7 +297,7 @@ conv_pack(const FrConvFilter *filter, const float *weights, const float *scale,
 			column->weights = weights + (out + i) * depth;
 			if (scale)
 				column->factor = scale[out + i];
-			if (has_head(filter->format))
+			if (has_head(packer.format, packer.is_paired))
 				column->scale = column_scale(column, depth);
 		}
 		pack_stream(&packer, filter);

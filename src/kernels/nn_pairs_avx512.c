@@ -19,9 +19,12 @@
 #define NN_KERNELS	 fr_nn_kernels_pairs_avx512
 
 /* clang-format off */
-#define TILES(X)                                                       \
+#define ROW_TILES(X)                                                   \
 	X(1, 1, 1) X(2, 1, 1) X(3, 1, 1) X(4, 1, 1) X(5, 1, 1)             \
 	X(6, 1, 1) X(7, 1, 1) X(8, 1, 1)
+
+#define TILES(X)                                                       \
+	ROW_TILES(X) X(1, 2, 1) X(2, 2, 1) X(3, 2, 1) X(1, 4, 1)
 
 #define WIDE_TILES(X) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
 /* clang-format on */

@@ -6,10 +6,10 @@
  *   GROUP_BLOCKS  output blocks per packed group of weights
  *   TILE_PIXELS   pixels of the widest convolution tile
  *   TILES(X)      the tile shapes, X(pixels, groups, blocks)
+ *   ROW_TILES(X)  those of one group, where there are pairs
  *   WIDE_TILES(X) those for inputs with other strides, X(pixels, blocks)
  *   PAIRS         of 8, how many pairs of input channels are multiplied as
- *                 nn_pairs.h says; if not 0, GROUP_BLOCKS is 1 and so are
- *                 the groups of tiles
+ *                 nn_pairs.h says
  *   NN_KERNELS    the name of the table
  */
 #ifndef FR_KERNELS_NN_TEMPLATE_H
