@@ -9,7 +9,7 @@
  * Where channels are multiplied in pairs (nn_pairs.h), or weights are half
  * precision, a head of three rows of float32 comes first: a power of two per
  * output channel, its inverse, and what the sums start with.  Weights are
- * multiplied by that power, which brings their mean square near 1/2: the
+ * multiplied by that power, which brings their root mean square near 1/3:
  * products of pairs are exact enough only when weights are of the inputs'
  * magnitude, and half precision has a narrow range.
  */
@@ -150,7 +150,8 @@ typedef struct Packer
 } Packer;
 
 /* The power of two that brings a channel's root mean square into
- * [0.5, 1). */
+ * [0.25, 0.5): below what normalised networks have as inputs, because sums
+ * suffer more from small inputs than from large ones. */
 static float
 column_scale(const Column *column, ptrdiff_t depth)
 {
@@ -162,7 +163,7 @@ column_scale(const Column *column, ptrdiff_t depth)
 	sum = sqrt(sum / (double) depth) * fabs((double) column->factor);
 	if (!(sum > 0) || !isfinite(sum))
 		return 1.0f;
-	frexp(sum, &exponent);
+	frexp(2 * sum, &exponent);
 	if (exponent > MAX_SCALE_EXPONENT)
 		exponent = MAX_SCALE_EXPONENT;
 	if (exponent < -MAX_SCALE_EXPONENT)

@@ -61,16 +61,16 @@ reference_finish(double sum, const FrEpilogue *e, int channel,
 	return (float) sum;
 }
 
-/* Output channel oc at (y, x); weights are ONNX [oc, ic, kh, kw] (row-major)
- * times scale[oc]; channels from out_channels on are padding. */
-static inline float
-reference_conv(const FrConvTask *t, const float *weights, const float *scale,
-			   int out_channels, int oc, int y, int x, double *magnitude)
+/* The sum of output channel oc at (y, x); weights are ONNX [oc, ic, kh, kw]
+ * (row-major) times scale[oc]. */
+static inline double
+reference_conv_sum(const FrConvTask *t, const float *weights,
+				   const float *scale, int oc, int y, int x, double *magnitude)
 {
 	double sum = 0;
 
 	*magnitude = 0;
-	for (int ic = 0; oc < out_channels && ic < t->in_channels; ++ic)
+	for (int ic = 0; ic < t->in_channels; ++ic)
 	{
 		for (int ky = 0; ky < t->kernel_h; ++ky)
 		{
@@ -92,9 +92,20 @@ reference_conv(const FrConvTask *t, const float *weights, const float *scale,
 			}
 		}
 	}
+	return sum;
+}
 
+/* Output channel oc at (y, x); channels from out_channels on are padding. */
+static inline float
+reference_conv(const FrConvTask *t, const float *weights, const float *scale,
+			   int out_channels, int oc, int y, int x, double *magnitude)
+{
 	const float *residual = t->residual;
+	double sum = 0;
 
+	*magnitude = 0;
+	if (oc < out_channels)
+		sum = reference_conv_sum(t, weights, scale, oc, y, x, magnitude);
 	if (residual)
 		residual += oc / FR_BLOCK * t->res_block + y * t->res_row +
 					x * t->res_pixel + oc % FR_BLOCK;

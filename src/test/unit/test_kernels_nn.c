@@ -5,6 +5,7 @@
  *
  * Outputs lie in larger arrays whose gaps must keep their old contents.
  */
+#include "kernels/half.h"
 #include "test/unit/kernel_check.h"
 
 /* True when every float of a gap between outputs is as it was: rows of
@@ -394,6 +395,97 @@ test_conv_same_bits(void)
 	conv_data_free(&data);
 }
 
+/* Half precision is what conv_pack rounds to, to nearest even: each pixel
+ * picks one input channel, so outputs are the weights themselves. */
+static void
+test_conv_half_rounding(void)
+{
+	static const ConvCase c = {16, 48, 16, 1, 1, 1, 1, 1, 48, 0, 0, 0};
+	ConvData data;
+	Verdict verdict = {0};
+
+	weight_format = FR_WEIGHTS_F16;
+	conv_data_new(&data, &c);
+	data.task.epilogue.bias = NULL;
+	memset(data.input.at, 0, data.input.count * sizeof(float));
+	for (int i = 0; i < 48; ++i)
+		data.input.at[i / 16 * data.task.in_block + i * 16 + i % 16] = 1;
+	for (size_t i = 0; i < data.weights.count; ++i)
+		data.weights.at[i] = 0.6f + 0.3f * random_float();
+	kernels->nn->conv_pack(&(FrConvFilter){16, 48, 1, 1, 16, FR_WEIGHTS_F16},
+						   data.weights.at, NULL, data.packed.at);
+	kernels->nn->conv(&data.task);
+	for (int oc = 0; oc < 16; ++oc)
+	{
+		for (int x = 0; x < 48; ++x)
+			compare(&verdict, *conv_output(&data.task, oc, 0, x),
+					fr_half_to_float(
+						fr_half_from_float(data.weights.at[oc * 48 + x])),
+					2e-6, oc, 0, x);
+	}
+	report(&verdict, "weights round to half precision");
+	conv_data_free(&data);
+	weight_format = FR_WEIGHTS_F32;
+}
+
+/* The root mean square error of a convolution of inputs that are never
+ * negative, relative to its outputs', in float32's roundings. */
+static double
+conv_roundings(int in_channels, int kernel, float magnitude)
+{
+	const ConvCase c = {16, in_channels, 16, kernel, kernel, 1,
+						1,	1,			 16, 0,		 0,		 0};
+	ConvData data;
+	double error = 0, power = 0;
+
+	conv_data_new(&data, &c);
+	data.task.epilogue.bias = NULL;
+	for (size_t i = 0; i < data.input.count; ++i)
+		data.input.at[i] = fmaxf(0, data.input.at[i]) * magnitude;
+	kernels->nn->conv(&data.task);
+	for (int oc = 0; oc < 16; ++oc)
+	{
+		for (int x = 0; x < 16; ++x)
+		{
+			double size;
+			const double want = reference_conv_sum(
+				&data.task, data.weights.at, data.scale.at, oc, 0, x, &size);
+			const double got = (double) *conv_output(&data.task, oc, 0, x);
+			const double scale = 1 / (double) data.scale.at[oc];
+
+			error += (got - want) * (got - want) * scale * scale;
+			power += want * want * scale * scale;
+		}
+	}
+	conv_data_free(&data);
+	return sqrt(error / power) / 6e-8;
+}
+
+/* Precision does not depend on the depth of a sum, nor much on how inputs
+ * compare with weights. */
+static void
+test_conv_precision(void)
+{
+	static const struct
+	{
+		int in_channels, kernel;
+	} filters[] = {{32, 1}, {64, 1}, {512, 1}, {64, 3}, {512, 3}};
+	static const float magnitudes[] = {0.01f, 0.1f, 1, 10, 100};
+	static const double limits[] = {2000, 120, 30, 120, 2000};
+
+	for (size_t m = 0; m < sizeof magnitudes / sizeof *magnitudes; ++m)
+	{
+		double worst = 0;
+
+		for (size_t i = 0; i < sizeof filters / sizeof *filters; ++i)
+			worst =
+				fmax(worst, conv_roundings(filters[i].in_channels,
+										   filters[i].kernel, magnitudes[m]));
+		ok(worst <= limits[m], "%s: inputs of %g: error of %.1f roundings",
+		   kernels->name, (double) magnitudes[m], worst);
+	}
+}
+
 static void
 test_conv_empty(void)
 {
@@ -576,6 +668,9 @@ test_table(void)
 		test_conv_large();
 		test_conv_same_bits();
 	}
+	weight_format = FR_WEIGHTS_F32;
+	test_conv_half_rounding();
+	test_conv_precision();
 	test_conv_empty();
 	test_depthwise();
 	test_pool();
