@@ -293,6 +293,11 @@ typedef struct FrNnKernels
 						 ptrdiff_t in_row, int first_lane, int channels,
 						 int height, int width, float *output);
 
+	/* Softmax of count neighbouring lines of length values, stride floats
+	 * from one to the next; in place or out of place. */
+	void (*softmax)(const float *input, float *output, int length,
+					ptrdiff_t stride, size_t count);
+
 	/* In place or out of place over count floats, FR_ACT_PRELU excluded. */
 	void (*activate)(const float *input, float *output, size_t count,
 					 FrActivation activation, float low, float high);

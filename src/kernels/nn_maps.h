@@ -133,6 +133,55 @@ activate(const float *input, float *output, size_t count,
 	}
 }
 
+/* VL lines side by side, or the first count of them: the last ones go through
+ * vectors of their own, so that they get the same bits as the others. */
+ALWAYS_INLINE Vec
+softmax_load(const float *input, size_t count)
+{
+	Vec value = {0};
+
+	if (count >= VL)
+		return vec_load(input);
+	memcpy(&value, input, count * sizeof(float));
+	return value;
+}
+
+ALWAYS_INLINE void
+softmax_store(float *output, Vec value, size_t count)
+{
+	if (count >= VL)
+		vec_store(output, value);
+	else
+		memcpy(output, &value, count * sizeof(float));
+}
+
+static void
+softmax(const float *input, float *output, int length, ptrdiff_t stride,
+		size_t count)
+{
+	for (size_t i = 0; i < count; i += VL)
+	{
+		const size_t left = count - i;
+		Vec largest = vec_set(-INFINITY), sum = {0};
+
+		for (int k = 0; k < length; ++k)
+			largest =
+				vec_max(softmax_load(input + k * stride + i, left), largest);
+		for (int k = 0; k < length; ++k)
+		{
+			const Vec value =
+				vec_exp(softmax_load(input + k * stride + i, left) - largest);
+
+			softmax_store(output + k * stride + i, value, left);
+			sum += value;
+		}
+		for (int k = 0; k < length; ++k)
+			softmax_store(output + k * stride + i,
+						  softmax_load(output + k * stride + i, left) / sum,
+						  left);
+	}
+}
+
 /* ---- means and enlargement ---------------------------------------------- */
 
 /* Sum of one vector of channels over a map, in four interleaved chains. */

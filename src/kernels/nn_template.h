@@ -43,6 +43,7 @@ const FrNnKernels NN_KERNELS = {
 	.block_u8 = block_u8,
 	.unblock = unblock,
 	.unblock_nhwc = unblock_nhwc,
+	.softmax = softmax,
 	.activate = activate,
 };
 

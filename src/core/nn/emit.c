@@ -380,6 +380,8 @@ emit_task(FrPlanner *planner, const FrUnit *unit, const int32_t *slots,
 			return emit_plain(planner, unit, slots, step);
 		case FR_UNIT_ACTIVATE:
 			return emit_activate(planner, unit, step);
+		case FR_UNIT_SOFTMAX:
+			return fr_emit_softmax(planner, unit, step);
 		case FR_UNIT_CONV:
 			return fr_emit_conv(planner, unit, step);
 		case FR_UNIT_WINOGRAD:

@@ -127,6 +127,7 @@ is_blocked_kind(FrUnitKind kind)
 		case FR_UNIT_PLAIN:
 		case FR_UNIT_ALIAS:
 		case FR_UNIT_ACTIVATE:
+		case FR_UNIT_SOFTMAX:
 		case FR_UNIT_NHWC:
 		case FR_UNIT_UNBLOCK:
 		case FR_UNIT_KIND_COUNT:

@@ -54,6 +54,10 @@ int32_t fr_find_swish(const FrPlanner *planner, int32_t value, int32_t *gate);
  * the kernel's reach. */
 bool fr_is_window_usable(const FrWindow *window);
 
+/* Whether a node is a Softmax that a kernel takes (softmax.c). */
+bool
+fr_match_softmax(const FrPlanner *planner, const FrNode *node, FrUnit *unit);
+
 /* The node that alone reads a value, or -1. */
 int32_t fr_only_user(const FrPlanner *planner, int32_t value);
 

@@ -351,6 +351,7 @@ fr_fuse_rest(FrPlanner *planner, int32_t index)
 			match_average(planner, node, unit) ||
 			match_upsample(planner, node, unit) ||
 			match_concat(planner, node, unit) ||
+			fr_match_softmax(planner, node, unit) ||
 			match_alias(planner, node, unit))
 		{
 			fr_unit_place(planner, unit, index);

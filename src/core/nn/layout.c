@@ -338,7 +338,7 @@ input_need(const FrPlanner *planner, const FrUnit *unit)
 		unit->kind == FR_UNIT_CONV || unit->kind == FR_UNIT_WINOGRAD ||
 		unit->kind == FR_UNIT_DEPTHWISE || unit->kind == FR_UNIT_POOL;
 
-	if (unit->kind == FR_UNIT_ACTIVATE)
+	if (unit->kind == FR_UNIT_ACTIVATE || unit->kind == FR_UNIT_SOFTMAX)
 		return need_plain;
 	if (unit->kind == FR_UNIT_CONV && unit->window.group == 1 &&
 		unit->in_channels <= 4 && !planner->is_blocked[unit->input])
@@ -428,8 +428,8 @@ lay_out_kernel(FrPlanner *planner, FrUnit *unit)
 {
 	fr_winograd_choose(planner, unit);
 
-	bool is_plain =
-		unit->kind == FR_UNIT_ACTIVATE || unit->kind == FR_UNIT_NHWC;
+	bool is_plain = unit->kind == FR_UNIT_ACTIVATE ||
+					unit->kind == FR_UNIT_SOFTMAX || unit->kind == FR_UNIT_NHWC;
 	FrStatus status = request_input(planner, unit);
 
 	unit->operand_slot = unit->vector_slot = -1;
@@ -449,6 +449,15 @@ lay_out_kernel(FrPlanner *planner, FrUnit *unit)
 					&unit->scratch_slot);
 	if (status == FR_OK)
 		schedule(planner, unit);
+
+	/* Parts that leave the network: at once, while they are in the cache. */
+	for (int i = 0; i < unit->part_count && status == FR_OK; i++)
+	{
+		int32_t slot;
+
+		if (planner->is_output[unit->parts[i]])
+			status = request(planner, unit->parts[i], &need_plain, &slot);
+	}
 	return status;
 }
 
@@ -464,6 +473,7 @@ lay_out_unit(FrPlanner *planner, FrUnit *unit)
 		case FR_UNIT_CONCAT:
 			return lay_out_concat(planner, unit);
 		case FR_UNIT_ACTIVATE:
+		case FR_UNIT_SOFTMAX:
 		case FR_UNIT_CONV:
 		case FR_UNIT_WINOGRAD:
 		case FR_UNIT_DEPTHWISE:

@@ -91,6 +91,7 @@ typedef enum FrUnitKind
 	FR_UNIT_PLAIN = 0, /* one node by fr_op_run */
 	FR_UNIT_ALIAS,	   /* the input's data under another shape */
 	FR_UNIT_ACTIVATE,  /* an activation of a plain tensor */
+	FR_UNIT_SOFTMAX,   /* of a plain tensor */
 	FR_UNIT_CONV,	   /* convolution or fully connected layer */
 	FR_UNIT_WINOGRAD,  /* a convolution by F(4x4, 3x3): chosen by layout.c */
 	FR_UNIT_DEPTHWISE,
@@ -245,6 +246,14 @@ typedef struct FrMapTask
 	float low, high;
 } FrMapTask;
 
+/* Softmax of a plain tensor [outer, length, inner] along the middle. */
+typedef struct FrSoftmaxTask
+{
+	const float *input;
+	float *output;
+	size_t outer, length, inner;
+} FrSoftmaxTask;
+
 typedef struct FrStep
 {
 	FrUnitKind kind;
@@ -276,6 +285,7 @@ typedef struct FrStep
 		FrPoolTask pool;
 		FrEltwiseTask eltwise;
 		FrMapTask map;
+		FrSoftmaxTask softmax;
 		struct
 		{
 			const float *input;
@@ -493,6 +503,14 @@ void fr_split_rows(FrStep *step, double work, int rows);
 /* Write e.g. "conv 3x3 s1 avx512" for the step. */
 FrStatus fr_describe(FrPlanner *planner, FrStep *step, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* ---- Softmax (softmax.c) -------------------------------------------------- */
+
+FrStatus fr_emit_softmax(FrPlanner *planner, const FrUnit *unit, FrStep *step);
+
+/* False when it was cancelled. */
+bool fr_softmax_run(const FrSoftmaxTask *task, const FrNnKernels *kernels,
+					const FrCancel *cancel);
 
 /* ---- pictures (picture.c) ------------------------------------------------- */
 

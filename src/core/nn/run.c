@@ -374,6 +374,10 @@ run_step(const Run *run, const FrStep *step)
 		return fr_run_winograd(step, run->plan->kernels->unpaired, run->cancel,
 							   run->error);
 	}
+	if (step->kind == FR_UNIT_SOFTMAX)
+		return fr_softmax_run(&step->u.softmax, run->kernels, run->cancel)
+				   ? FR_OK
+				   : fail_cancelled(run->error);
 	if (step->kind != FR_UNIT_PLAIN)
 		return run_images(run, step);
 	if (fr_is_cancelled(run->cancel))

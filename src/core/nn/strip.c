@@ -127,6 +127,7 @@ describe_rows(const FrPlanner *planner, Member *member)
 		case FR_UNIT_PLAIN:
 		case FR_UNIT_ALIAS:
 		case FR_UNIT_ACTIVATE:
+		case FR_UNIT_SOFTMAX:
 		case FR_UNIT_AVERAGE:
 		case FR_UNIT_CONCAT:
 		case FR_UNIT_KIND_COUNT:

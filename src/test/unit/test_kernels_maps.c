@@ -320,6 +320,38 @@ test_block(int channels, int height, int width, int lanes)
 	floats_free(&back);
 }
 
+/* Lines of softmax against libm, in place. */
+static void
+test_softmax(int length, int count, ptrdiff_t stride)
+{
+	Floats input = floats_random((size_t) ((length - 1) * stride + count));
+	Floats output = floats_new((size_t) ((length - 1) * stride + count), 1);
+	Verdict verdict = {0};
+
+	for (int i = 0; i < count; i += 3)
+		input.at[i] *= 60.0f;
+	memcpy(output.at, input.at,
+		   (size_t) ((length - 1) * stride + count) * sizeof(float));
+	kernels->nn->softmax(output.at, output.at, length, stride, (size_t) count);
+	for (int i = 0; i < count; ++i)
+	{
+		double largest = -HUGE_VAL, sum = 0;
+
+		for (int k = 0; k < length; ++k)
+			largest = fmax(largest, (double) input.at[k * stride + i]);
+		for (int k = 0; k < length; ++k)
+			sum += exp((double) input.at[k * stride + i] - largest);
+		for (int k = 0; k < length; ++k)
+			compare(&verdict, output.at[k * stride + i],
+					(float) (exp((double) input.at[k * stride + i] - largest) /
+							 sum),
+					2e-6, k, 0, i);
+	}
+	report(&verdict, "softmax");
+	floats_free(&input);
+	floats_free(&output);
+}
+
 /* A picture of 8-bit pixels into four lanes. */
 static void
 test_picture(int rows, int width, int out_h, int out_w, int flags)
@@ -365,6 +397,11 @@ test_picture(int rows, int width, int out_h, int out_w, int flags)
 static void
 test_maps(void)
 {
+	test_softmax(2, 1, 1);
+	test_softmax(2, 37, 40);
+	test_softmax(5, 16, 16);
+	test_softmax(10, 8, 9);
+	test_softmax(1, 5, 5);
 	for (int flags = 0; flags < 4; ++flags)
 	{
 		test_picture(3, 1, 3, 1, flags);

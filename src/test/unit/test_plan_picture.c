@@ -200,6 +200,39 @@ test_indirect(void)
 	free(file.data);
 }
 
+/* The conversion as first member of a strip: a few rows at a time. */
+static void
+test_strip(void)
+{
+	FrNetOptions options = {.strip_rows = 3, .is_poisoned = true};
+	OnnxModel model;
+	OnnxBuffer file;
+	FrError error = {0};
+	FrStatus status;
+	FrPlan *plan;
+	FrPlanStep step;
+
+	begin_map_model(&model, 3);
+	add_conv(&model, "x", "a", stem);
+	add_conv(
+		&model, "a", "y",
+		(ConvLayer){.in = 20, .out = 7, .kernel_h = 3, .pads = {1, 1, 1, 1}});
+	onnx_output(&model, "y", 0, NULL);
+	file = onnx_finish(&model);
+
+	FrNet *net =
+		check_net(&file, &options, &fr_allocator_malloc, &status, &error);
+
+	fr_net_plan(net, &map_shape, NULL, &plan, &error);
+	fr_plan_step(plan, 0, &step);
+	ok(step.strip == 1, "the conversion is part of a strip");
+	for (size_t i = 0; i < sizeof picture_cases / sizeof *picture_cases; i++)
+		ok(is_same(&map_shape, &picture_cases[i], plan), "in a strip, %s",
+		   picture_cases[i].name);
+	fr_net_destroy(net);
+	free(file.data);
+}
+
 /* A picture holds for one run; then the planes count again. */
 static void
 test_one_run(void)
@@ -269,6 +302,7 @@ main(void)
 {
 	test_direct();
 	test_indirect();
+	test_strip();
 	test_one_run();
 	test_refused();
 	return tap_done();

@@ -1,0 +1,100 @@
+/*
+ * test_plan_softmax.c: Softmax along any axis, by the kernel where it fits,
+ * against the plain operator.
+ */
+#include "plan_layers.h"
+
+typedef struct SoftmaxCase
+{
+	const char *what;
+	int opset, axis;
+	FrShape shape;
+	bool is_kernel;
+} SoftmaxCase;
+
+static const SoftmaxCase cases[] = {
+	{"classes of a map", 13, 1, {4, {2, 2, 7, 9}}, true},
+	{"many classes of a map", 13, 1, {4, {1, 101, 5, 5}}, true},
+	{"a large map", 13, -3, {4, {1, 3, 400, 300}}, true},
+	{"pairs of candidates", 13, -1, {3, {2, 1500, 2}}, true},
+	{"a few candidates", 13, 2, {3, {1, 3, 5}}, true},
+	{"the last axis of a map", 13, 3, {4, {1, 2, 3, 64}}, true},
+	{"a narrow map", 13, 1, {4, {3, 5, 3, 4}}, true},
+	{"the batch", 13, 0, {2, {6, 20}}, true},
+	{"all that follows, as opset 11 has it", 11, 1, {4, {3, 2, 4, 5}}, true},
+	{"long lines stay plain", 13, -1, {2, {3, 200}}, false},
+};
+
+static void
+test_softmax(const SoftmaxCase *one)
+{
+	OnnxModel model;
+	OnnxBuffer file;
+	FrError error = {0};
+	FrStatus status;
+	FrPlan *plan = NULL;
+	int64_t dims[4] = {-1, -1, -1, -1};
+
+	for (int built = 0; built < 2; built++)
+	{
+		onnx_begin(&model, one->opset);
+		onnx_input(&model, "x", one->shape.rank, dims);
+		onnx_node(&model, "Softmax", "y", "x", "y");
+		onnx_attr_int(&model, "axis", one->axis);
+		onnx_output(&model, "y", 0, NULL);
+		if (built == 0)
+			check_plan(&model, &one->shape, 1, one->what);
+	}
+	file = onnx_finish(&model);
+
+	FrNet *net = check_net(&file, NULL, &fr_allocator_malloc, &status, &error);
+
+	if (status == FR_OK)
+		status = fr_net_plan(net, &one->shape, NULL, &plan, &error);
+	ok(plan && check_count_steps(plan, "plain Softmax") != one->is_kernel,
+	   "%s: which implementation", one->what);
+	fr_net_destroy(net);
+	free(file.data);
+}
+
+static bool
+cancel_at_once(void *context)
+{
+	(void) context;
+	return true;
+}
+
+static void
+test_cancelled(void)
+{
+	static const FrCancel cancel = {.is_cancelled = cancel_at_once};
+	OnnxModel model;
+	OnnxBuffer file;
+	FrError error = {0};
+	FrStatus status;
+	FrPlan *plan;
+
+	begin_map_model(&model, 2);
+	onnx_node(&model, "Softmax", "y", "x", "y");
+	onnx_attr_int(&model, "axis", 1);
+	onnx_output(&model, "y", 0, NULL);
+	file = onnx_finish(&model);
+
+	FrNet *net = check_net(&file, NULL, &fr_allocator_malloc, &status, &error);
+
+	fr_net_plan(net, &CHECK_SHAPE(1, 2, 9, 9), NULL, &plan, &error);
+	check_fill_input(fr_plan_input(plan, 0), &CHECK_SHAPE(1, 2, 9, 9), 1);
+	is_status(fr_plan_run(plan, &cancel, &error), FR_ERR_CANCELLED, &error,
+			  "a softmax that is cancelled");
+	fr_net_destroy(net);
+	free(file.data);
+}
+
+int
+main(void)
+{
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		test_softmax(&cases[i]);
+	test_cancelled();
+	return tap_done();
+}
