@@ -653,17 +653,6 @@ run_mixed(const Tile *tile, const TileCut *cut, int count, int groups,
 
 #endif
 
-/* Fetch the share of tile i of count of the weights of the groups that come
- * next, so that they arrive while this group's tiles are busy. */
-static void
-prefetch_share(const char *weights, ptrdiff_t bytes, int i, int count)
-{
-	const char *end = weights + bytes * (i + 1) / count;
-
-	for (const char *line = weights + bytes * i / count; line < end; line += 64)
-		__builtin_prefetch(line, 0, 2);
-}
-
 /* A part for groups groups of blocks blocks each, from group on. */
 static void
 run_tiles(const Part *part, int group, int groups, int blocks)
@@ -686,19 +675,10 @@ run_tiles(const Part *part, int group, int groups, int blocks)
 	const float *residual =
 		task->residual ? task->residual + block * task->res_block : NULL;
 
-	const char *next = tile.weights + groups * part->group_bytes;
-	ptrdiff_t next_bytes =
-		(ptrdiff_t) task->out_blocks / GROUP_BLOCKS - group - groups;
-
-	next_bytes =
-		(next_bytes < groups ? next_bytes : groups) * part->group_bytes;
 	for (int i = part->first; i < part->last; ++i)
 	{
 		const Span span = tile_span(cut, i);
 
-		if (next_bytes > 0)
-			prefetch_share(next, next_bytes, i - part->first,
-						   part->last - part->first);
 		tile.input = task->input;
 		tile.output = output;
 		tile.residual = residual;
