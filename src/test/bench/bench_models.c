@@ -2,16 +2,24 @@
  * bench_models.c: time of whole networks and of their steps.
  *
  * usage: bench_models [part of a model's name [isa]]
- * Without arguments: one line per model and instruction set.  With a name:
- * also one line per step, the median of many runs, with its share and rate.
+ * One line per model and instruction set: time, rate, per cent of the peak of
+ * multiply-adds (peak.h), memory.  With a name and an instruction set: also
+ * one line per step, the median of many runs, with its share and rate.
  */
 #include "model_cases.h"
+#include "peak.h"
 
 #define MAX_STEPS 512
 #define MAX_RUNS  400
 
-static const char *const isas[] = {"generic", "avx2", "avx512-fma",
-								   "avx512-pairs"};
+static struct
+{
+	const char *name;
+	double peak; /* GFLOP/s, 0 until measured */
+} isas[] = {{"generic", 0},
+			{"avx2", 0},
+			{"avx512-fma", 0},
+			{"avx512-pairs", 0}};
 
 /* What the probe needs to give each step its time. */
 typedef struct Profile
@@ -96,8 +104,23 @@ print_steps(const FrPlan *plan, double (*times)[MAX_RUNS], int runs,
 	}
 }
 
+static double
+plan_flops(const FrPlan *plan)
+{
+	double sum = 0;
+
+	for (int i = 0; i < fr_plan_step_count(plan); i++)
+	{
+		FrPlanStep step;
+
+		fr_plan_step(plan, i, &step);
+		sum += step.flops;
+	}
+	return sum;
+}
+
 static void
-bench_case(const ModelCase *model, const char *isa, bool has_steps)
+bench_case(const ModelCase *model, const char *isa, double peak, bool has_steps)
 {
 	static double times[MAX_STEPS][MAX_RUNS], totals[MAX_RUNS];
 	const FrKernels *kernels = fr_kernels_by_name(isa);
@@ -112,10 +135,13 @@ bench_case(const ModelCase *model, const char *isa, bool has_steps)
 	FrPlan *plan = open_plan(model, kernels, bytes, size, &net);
 	int runs = time_runs(plan, model, has_steps ? times : NULL, totals);
 	double total = median(totals, (size_t) runs);
+	double rate = 1e-9 * plan_flops(plan) / total;
 
-	printf("%-40s %-18s %-8s %9.3f ms  %6.2f MB plan %6.2f MB net\n",
+	printf("%-40s %-18s %-12s %9.3f ms %6.1f GF/s %3.0f%%  %6.2f MB plan "
+		   "%6.2f MB net\n",
 		   model->file, fr_shape_text(&model->shape, shape, sizeof shape), isa,
-		   1e3 * total, 1e-6 * (double) fr_plan_bytes(plan),
+		   1e3 * total, rate, 100.0 * rate / peak,
+		   1e-6 * (double) fr_plan_bytes(plan),
 		   1e-6 * (double) fr_net_bytes(net));
 	if (has_steps)
 		print_steps(plan, times, runs, total);
@@ -131,8 +157,13 @@ main(int argc, char **argv)
 		if (argc > 1 && !strstr(model_cases[i].file, argv[1]))
 			continue;
 		for (size_t k = 0; k < sizeof isas / sizeof *isas; k++)
-			if (argc <= 2 || strstr(isas[k], argv[2]))
-				bench_case(&model_cases[i], isas[k], argc > 2);
+		{
+			if (argc > 2 && !strstr(isas[k].name, argv[2]))
+				continue;
+			if (isas[k].peak == 0 && fr_kernels_by_name(isas[k].name))
+				isas[k].peak = peak_gflops(isas[k].name);
+			bench_case(&model_cases[i], isas[k].name, isas[k].peak, argc > 2);
+		}
 	}
 	return 0;
 }
