@@ -90,8 +90,8 @@ fr_describe(FrPlanner *planner, FrStep *step, const char *format, ...)
 
 /* ---- borders -------------------------------------------------------------- */
 
-static FrStatus
-emit_border(FrPlanner *planner, int32_t index, FrBorder *border)
+FrStatus
+fr_emit_border(FrPlanner *planner, int32_t index, FrBorder *border)
 {
 	const FrSlot *slot = &planner->slots[index];
 
@@ -399,6 +399,10 @@ emit_task(FrPlanner *planner, const FrUnit *unit, const int32_t *slots,
 		case FR_UNIT_BLOCK:
 		case FR_UNIT_UNBLOCK:
 			return emit_map(planner, unit, step);
+		case FR_UNIT_INT8:
+		case FR_UNIT_QUANTIZE:
+		case FR_UNIT_DEQUANTIZE:
+			return fr_emit_int8(planner, unit, step);
 		case FR_UNIT_ALIAS:
 		case FR_UNIT_CONCAT:
 		case FR_UNIT_KIND_COUNT:
@@ -465,7 +469,7 @@ emit_step(FrPlanner *planner, int index, FrStep *step)
 			step->vector_image = planner->slots[unit->vector_slot].image;
 		step->strip = unit->strip;
 		emit_lines(planner, unit->out_slot, &step->lines);
-		status = emit_border(planner, unit->out_slot, &step->border);
+		status = fr_emit_border(planner, unit->out_slot, &step->border);
 	}
 	if (status == FR_OK)
 		status = emit_task(planner, unit, planner->unit_slots[index], step);

@@ -135,7 +135,16 @@ fr_emit_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
 									is_unpaired(planner, unit),
 					 .scale = unit->scale,
 					 .pre_scale = unit->pre_scale};
+
+	return fr_find_packed(planner, &key, packed);
+}
+
+FrStatus
+fr_find_packed(FrPlanner *planner, const FrPackKey *key,
+			   const FrPacked **packed)
+{
 	FrPackStore *store = &planner->plan->weights;
+	const void *raw = key->bytes ? (const void *) key->bytes : key->weights;
 	size_t max_bytes = MIN_PACKED_BYTES, raw_bytes = 0;
 
 	for (int v = 0; v < planner->source->value_count; v++)
@@ -146,7 +155,7 @@ fr_emit_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
 		if (!value->constant || !fr_shape_count(&value->shape, &count))
 			continue;
 		raw_bytes += count * fr_dtype_size(value->dtype);
-		if (value->constant == (const void *) key.weights)
+		if (value->constant == raw)
 			store = planner->weights;
 	}
 	/* Packing pads channels to whole blocks; few layers share weights. */
@@ -155,8 +164,8 @@ fr_emit_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
 	if (store == planner->weights)
 		max_bytes += 4 * (raw_bytes < SIZE_MAX / 8 ? raw_bytes : SIZE_MAX / 8);
 	return fr_pack_get(
-		store, &key, max_bytes,
-		key.is_unpaired ? planner->kernels->unpaired : planner->kernels->nn,
+		store, key, max_bytes,
+		key->is_unpaired ? planner->kernels->unpaired : planner->kernels->nn,
 		planner->cancel, planner->allocator, packed, planner->error);
 }
 

@@ -53,6 +53,7 @@ allocate(FrPlanner *planner)
 	planner->is_output = fr_arena_alloc_zeroed(scratch, values, sizeof(bool));
 	planner->is_blocked = fr_arena_alloc_zeroed(scratch, values, sizeof(bool));
 	planner->is_part = fr_arena_alloc_zeroed(scratch, values, sizeof(bool));
+	planner->is_byte = fr_arena_alloc_zeroed(scratch, values, sizeof(bool));
 	planner->is_claimed = fr_arena_alloc_zeroed(scratch, nodes, sizeof(bool));
 	planner->unit_at = fr_arena_alloc_zeroed(scratch, nodes, sizeof(FrUnit *));
 	planner->channel_scale =
@@ -61,6 +62,7 @@ allocate(FrPlanner *planner)
 		fr_arena_alloc_zeroed(scratch, channels, sizeof(float));
 	if (!planner->producer || !planner->use_first || !planner->use_nodes ||
 		!planner->is_output || !planner->is_blocked || !planner->is_part ||
+		!planner->is_byte ||
 		!planner->is_claimed || !planner->unit_at || !planner->channel_scale ||
 		!planner->channel_shift)
 		return fr_fail_nomem(planner->error, values * sizeof(int32_t));
@@ -76,6 +78,7 @@ index_uses(FrPlanner *planner)
 	const FrGraph *graph = planner->graph;
 	int32_t *first = planner->use_first;
 
+	memset(first, 0, ((size_t) graph->value_count + 2) * sizeof *first);
 	for (int v = 0; v < graph->value_count; v++)
 		planner->producer[v] = -1;
 	for (int32_t i = 0; i < graph->node_count; i++)
@@ -130,6 +133,7 @@ is_blocked_kind(FrUnitKind kind)
 		case FR_UNIT_SOFTMAX:
 		case FR_UNIT_NHWC:
 		case FR_UNIT_UNBLOCK:
+		case FR_UNIT_QUANTIZE:
 		case FR_UNIT_KIND_COUNT:
 			return false;
 		case FR_UNIT_CONV:
@@ -142,6 +146,8 @@ is_blocked_kind(FrUnitKind kind)
 		case FR_UNIT_CONCAT:
 		case FR_UNIT_BLOCK:
 		case FR_UNIT_COPY:
+		case FR_UNIT_INT8:
+		case FR_UNIT_DEQUANTIZE:
 			return true;
 	}
 	return false;
@@ -383,7 +389,7 @@ match_conv(const FrPlanner *planner, const FrNode *node, FrUnit *unit)
 	int group = unit->window.group;
 	const FrShape *weights = shape_of(planner, node->inputs[1]);
 
-	if (!unit->weights || weights->rank != 4 || group < 1 ||
+	if (weights->rank != 4 || group < 1 ||
 		unit->in_channels % group || unit->out_channels % group ||
 		weights->dims[0] != out[1] || weights->dims[1] != in[1] / group ||
 		weights->dims[2] != unit->window.kernel[0] ||
@@ -447,7 +453,7 @@ match_product(const FrPlanner *planner, const FrNode *node, FrUnit *unit)
 	int out_axis = is_gemm && node->u.gemm.is_b_transposed ? 0 : 1;
 
 	unit->weights = fr_constant_floats(planner, node->inputs[1]);
-	if (!unit->weights || weights->rank != 2 || out[0] != in[0] ||
+	if (weights->rank != 2 || out[0] != in[0] ||
 		weights->dims[out_axis] != out[1] ||
 		weights->dims[1 - out_axis] != in[1])
 		return false;
@@ -456,7 +462,8 @@ match_product(const FrPlanner *planner, const FrNode *node, FrUnit *unit)
 
 	int32_t flattened = find_flattened(planner, node->inputs[0], map);
 
-	unit->input = flattened >= 0 ? flattened : node->inputs[0];
+	unit->is_flattened = flattened >= 0;
+	unit->input = unit->is_flattened ? flattened : node->inputs[0];
 	unit->in_channels = flattened >= 0 ? (int) map[1] : (int) in[1];
 	unit->out_channels = (int) out[1];
 	unit->window = (FrWindow){.kernel = {flattened >= 0 ? (int) map[2] : 1,
@@ -467,10 +474,22 @@ match_product(const FrPlanner *planner, const FrNode *node, FrUnit *unit)
 	return true;
 }
 
-/* Fill in scale and bias from the node itself; *is_found is false when its
- * bias is not a constant per channel. */
-static FrStatus
-read_bias(FrPlanner *planner, const FrNode *node, FrUnit *unit, bool *is_found)
+bool
+fr_match_conv(const FrPlanner *planner, const FrNode *node, FrUnit *unit)
+{
+	*unit =
+		(FrUnit){.node = node,
+				 .input = node->input_count > 0 ? node->inputs[0] : -1,
+				 .operand = -1,
+				 .vector = -1,
+				 .output = node->outputs[0]};
+	return match_conv(planner, node, unit) ||
+		   match_product(planner, node, unit);
+}
+
+FrStatus
+fr_read_bias(FrPlanner *planner, const FrNode *node, FrUnit *unit,
+			 bool *is_found)
 {
 	bool is_gemm = node->op == FR_OP_GEMM;
 	float alpha = is_gemm ? node->u.gemm.alpha : 1.0f;
@@ -494,40 +513,44 @@ read_bias(FrPlanner *planner, const FrNode *node, FrUnit *unit, bool *is_found)
 	return FR_OK;
 }
 
+FrStatus
+fr_take_conv_unit(FrPlanner *planner, int32_t index, const FrUnit *found,
+				  FrUnit **made)
+{
+	const FrNode *node = &planner->graph->nodes[index];
+	FrUnit *unit = *made = fr_unit_new(planner, found->kind, node);
+	int32_t last = index, flattened = node->inputs[0];
+
+	if (!unit)
+		return FR_ERR_NOMEM;
+	*unit = *found;
+	planner->is_claimed[index] = true;
+	if (found->is_flattened && use_count(planner, flattened) == 1 &&
+		!planner->is_output[flattened])
+		planner->is_claimed[planner->producer[flattened]] = true;
+
+	FrStatus status = fr_unit_take_followers(planner, unit, &last);
+
+	if (status == FR_OK)
+		fr_unit_place(planner, unit, last);
+	return status;
+}
+
 /* Pass one: a unit for every convolution and product that kernels take. */
 static FrStatus
 take_conv(FrPlanner *planner, int32_t index)
 {
 	const FrNode *node = &planner->graph->nodes[index];
-	FrUnit found = {.node = node,
-					.input = node->input_count > 0 ? node->inputs[0] : -1,
-					.operand = -1,
-					.vector = -1,
-					.output = node->outputs[0]};
+	FrUnit found, *made;
 	bool has_bias;
 	FrStatus status;
 
-	if (!match_conv(planner, node, &found) &&
-		!match_product(planner, node, &found))
+	if (!fr_match_conv(planner, node, &found) || !found.weights)
 		return FR_OK;
-	if ((status = read_bias(planner, node, &found, &has_bias)) != FR_OK ||
-		!has_bias)
+	status = fr_read_bias(planner, node, &found, &has_bias);
+	if (status != FR_OK || !has_bias)
 		return status;
-
-	FrUnit *unit = fr_unit_new(planner, found.kind, node);
-	int32_t last = index;
-
-	if (!unit)
-		return FR_ERR_NOMEM;
-	*unit = found;
-	planner->is_claimed[index] = true;
-	if (unit->input != node->inputs[0] &&
-		use_count(planner, node->inputs[0]) == 1 &&
-		!planner->is_output[node->inputs[0]])
-		planner->is_claimed[planner->producer[node->inputs[0]]] = true;
-	if ((status = fr_unit_take_followers(planner, unit, &last)) == FR_OK)
-		fr_unit_place(planner, unit, last);
-	return status;
+	return fr_take_conv_unit(planner, index, &found, &made);
 }
 
 /* ---- affine maps before a convolution ------------------------------------ */
@@ -551,9 +574,8 @@ solve_fill(FrUnit *unit, bool is_padded)
 	return true;
 }
 
-/* The node before value when it is an affine map that has one reader. */
-static int32_t
-find_affine_before(FrPlanner *planner, int32_t value, int32_t *input)
+int32_t
+fr_affine_before(FrPlanner *planner, int32_t value, int32_t *input)
 {
 	int32_t index = planner->producer[value];
 
@@ -573,12 +595,15 @@ take_before(FrPlanner *planner, FrUnit *unit)
 	int border[4];
 	FrStatus status;
 
+	if (unit->kind == FR_UNIT_INT8)
+		return FR_OK;
+
 	/* Read through a Flatten that others read, too: it still needs what the
 	 * map makes. */
-	if (value != unit->node->inputs[0] &&
+	if (unit->is_flattened &&
 		!planner->is_claimed[planner->producer[unit->node->inputs[0]]])
 		return FR_OK;
-	if (find_affine_before(planner, value, &input) < 0)
+	if (fr_affine_before(planner, value, &input) < 0)
 		return FR_OK;
 	if ((status = need_channels(planner, unit->in_channels, 1.0f,
 								&unit->pre_scale)) != FR_OK ||
@@ -587,7 +612,7 @@ take_before(FrPlanner *planner, FrUnit *unit)
 		(status = need_channels(planner, unit->in_channels, 0.0f,
 								&unit->fill)) != FR_OK)
 		return status;
-	while (find_affine_before(planner, value, &input) >= 0)
+	while (fr_affine_before(planner, value, &input) >= 0)
 	{
 		if ((status = fr_plan_poll(planner)) != FR_OK)
 			return status;
@@ -614,7 +639,7 @@ take_before(FrPlanner *planner, FrUnit *unit)
 		unit->fill = NULL;
 	while (unit->input != value)
 	{
-		int32_t index = find_affine_before(planner, unit->input, &input);
+		int32_t index = fr_affine_before(planner, unit->input, &input);
 
 		planner->is_claimed[index] = true;
 		unit->input = input;
@@ -632,7 +657,12 @@ fr_plan_fuse(FrPlanner *planner)
 
 	if (status == FR_OK)
 		index_uses(planner);
-
+	if (status == FR_OK && !planner->is_reference)
+	{
+		if (fr_int8_reorder(planner))
+			index_uses(planner);
+		status = fr_fuse_int8(planner);
+	}
 	for (int32_t i = 0; i < graph->node_count && status == FR_OK; i++)
 		if (!planner->is_claimed[i] && !planner->is_reference)
 			status = take_conv(planner, i);
@@ -641,6 +671,8 @@ fr_plan_fuse(FrPlanner *planner)
 			status = take_before(planner, planner->unit_at[i]);
 	if (status == FR_OK && !planner->is_reference)
 		status = fr_fuse_merge(planner);
+	if (status == FR_OK && !planner->is_reference)
+		status = fr_fuse_bytes(planner);
 	for (int32_t i = 0; i < graph->node_count && status == FR_OK; i++)
 	{
 		if (!planner->is_claimed[i])

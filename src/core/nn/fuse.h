@@ -54,6 +54,35 @@ int32_t fr_find_swish(const FrPlanner *planner, int32_t value, int32_t *gate);
  * the kernel's reach. */
 bool fr_is_window_usable(const FrWindow *window);
 
+/* Describe a convolution, or a product as a convolution, but for its bias;
+ * unit->weights is NULL unless they are constant floats. */
+bool
+fr_match_conv(const FrPlanner *planner, const FrNode *node, FrUnit *unit);
+
+/* Fill in scale and bias from the node itself; *is_found is false when its
+ * bias is not a constant per channel. */
+FrStatus fr_read_bias(FrPlanner *planner, const FrNode *node, FrUnit *unit,
+					  bool *is_found);
+
+/* Make the unit that was found around a node, with what follows it. */
+FrStatus fr_take_conv_unit(FrPlanner *planner, int32_t index,
+						   const FrUnit *found, FrUnit **made);
+
+/* The node before value when it is an affine map (in planner->channel_*) of
+ * *input that has one reader; else -1. */
+int32_t
+fr_affine_before(FrPlanner *planner, int32_t value, int32_t *input);
+
+/* fuse_int8.c, in this order: quantise before flattening (before uses are
+ * indexed for good; returns whether nodes changed); units on 8-bit integers,
+ * before pass one; the bytes that they read, before pass three; the other
+ * conversions, as part of pass three. */
+bool fr_int8_reorder(FrPlanner *planner);
+FrStatus fr_fuse_int8(FrPlanner *planner);
+FrStatus fr_fuse_bytes(FrPlanner *planner);
+FrStatus fr_match_bytes(FrPlanner *planner, const FrNode *node, FrUnit *unit,
+						bool *is_found);
+
 /* Whether a node is a Softmax that a kernel takes (softmax.c). */
 bool
 fr_match_softmax(const FrPlanner *planner, const FrNode *node, FrUnit *unit);

@@ -358,6 +358,15 @@ fr_fuse_rest(FrPlanner *planner, int32_t index)
 			return FR_OK;
 		}
 		*unit = empty;
+		status = fr_match_bytes(planner, node, unit, &is_taken);
+		if (status != FR_OK)
+			return status;
+		if (is_taken)
+		{
+			fr_unit_place(planner, unit, index);
+			return FR_OK;
+		}
+		*unit = empty;
 		status = take_eltwise(planner, index, unit, &is_taken);
 		if (status != FR_OK || is_taken)
 			return status;

@@ -102,6 +102,8 @@ new_slot(FrPlanner *planner, int32_t value, int lanes, int32_t *index)
 					   source->name ? source->name : "");
 	slot->images = dims[0];
 	slot->channels = (int) dims[1];
+	if (source->dtype == FR_UINT8) /* quads of bytes instead of floats */
+		slot->channels = (slot->channels + FR_QUAD - 1) / FR_QUAD;
 	slot->height = (int) dims[2];
 	slot->width = (int) dims[3];
 	slot->blocks = (slot->channels + lanes - 1) / lanes;
@@ -461,6 +463,88 @@ lay_out_kernel(FrPlanner *planner, FrUnit *unit)
 	return status;
 }
 
+/* ---- bytes ---------------------------------------------------------------- */
+
+/* The border of bytes holds the zero point in every quad. */
+static FrStatus
+fill_zero_point(FrPlanner *planner, const FrUnit *unit, int channels,
+				Need *need)
+{
+	size_t quads = ((size_t) channels + FR_QUAD - 1) / FR_QUAD;
+	float *values =
+		fr_arena_alloc(&planner->scratch, quads * sizeof *values);
+
+	if (!values)
+		return fr_fail_nomem(planner->error, quads * sizeof *values);
+	memset(values, unit->int8->zero_point, quads * sizeof *values);
+	need->fill = FR_FILL_VECTOR;
+	need->fill_values = values;
+	return FR_OK;
+}
+
+/* Lanes of a value's blocked slot, 0 when it has none. */
+static int
+blocked_lanes(const FrPlanner *planner, int32_t value)
+{
+	int32_t slot = planner->value_slots[planner->same_as[value]];
+
+	while (slot >= 0 && planner->slots[slot].lanes == 0)
+		slot = planner->slots[slot].next;
+	return slot >= 0 ? planner->slots[slot].lanes : 0;
+}
+
+/* Floats of up to 4 channels that have no blocks of 16 yet are taken as a
+ * picture, whose pixels become one quad: one lane. */
+static FrStatus
+byte_need(FrPlanner *planner, const FrUnit *unit, Need *need)
+{
+	int lanes = blocked_lanes(planner, unit->input);
+	int64_t in[4], out[4];
+
+	*need = need_blocked;
+	fr_blocked_dims(&value_of(planner, unit->input)->shape, in);
+	if (unit->kind == FR_UNIT_QUANTIZE)
+	{
+		if (lanes != FR_BLOCK && in[1] <= FR_QUAD)
+			need->lanes = FR_QUAD;
+		return FR_OK;
+	}
+	need->lanes = lanes;
+	if (unit->kind != FR_UNIT_INT8)
+		return FR_OK;
+	fr_blocked_dims(&value_of(planner, unit->node->outputs[0])->shape, out);
+	fr_window_border(&unit->window, in, out, need->border);
+	if (need->border[0] || need->border[1] || need->border[2] ||
+		need->border[3])
+		return fill_zero_point(planner, unit, (int) in[1], need);
+	return FR_OK;
+}
+
+static FrStatus
+lay_out_int8(FrPlanner *planner, FrUnit *unit)
+{
+	FrInt8Unit *int8 = unit->int8;
+	Need need;
+	FrStatus status = byte_need(planner, unit, &need);
+
+	unit->operand_slot = unit->vector_slot = int8->byte_slot = -1;
+	if (status == FR_OK)
+		status = request(planner, unit->input, &need, &unit->in_slot);
+	if (status == FR_OK && unit->operand >= 0)
+		status =
+			request(planner, unit->operand, &need_blocked, &unit->operand_slot);
+	if (status == FR_OK && int8->bytes >= 0)
+		status =
+			new_output(planner, int8->bytes,
+					   need.lanes == FR_QUAD ? 1 : FR_BLOCK, &int8->byte_slot);
+	unit->out_slot = int8->byte_slot;
+	if (status == FR_OK && int8->has_float)
+		status = new_output(planner, unit->output, FR_BLOCK, &unit->out_slot);
+	if (status == FR_OK)
+		schedule(planner, unit);
+	return status;
+}
+
 static FrStatus
 lay_out_unit(FrPlanner *planner, FrUnit *unit)
 {
@@ -483,6 +567,10 @@ lay_out_unit(FrPlanner *planner, FrUnit *unit)
 		case FR_UNIT_UPSAMPLE:
 		case FR_UNIT_NHWC:
 			return lay_out_kernel(planner, unit);
+		case FR_UNIT_INT8:
+		case FR_UNIT_QUANTIZE:
+		case FR_UNIT_DEQUANTIZE:
+			return lay_out_int8(planner, unit);
 		case FR_UNIT_BLOCK:
 		case FR_UNIT_UNBLOCK:
 		case FR_UNIT_COPY:

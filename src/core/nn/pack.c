@@ -27,7 +27,7 @@ is_equal_key(const FrPackKey *a, const FrPackKey *b)
 		   a->in_channels == b->in_channels && a->kernel_h == b->kernel_h &&
 		   a->kernel_w == b->kernel_w && a->lanes == b->lanes &&
 		   a->transform == b->transform && a->format == b->format &&
-		   a->is_unpaired == b->is_unpaired &&
+		   a->is_unpaired == b->is_unpaired && a->bytes == b->bytes &&
 		   is_equal_floats(a->scale, b->scale, a->out_channels) &&
 		   is_equal_floats(a->pre_scale, b->pre_scale, a->in_channels);
 }
@@ -137,6 +137,8 @@ packed_size(const FrPackKey *key, const FrNnKernels *kernels,
 {
 	int blocks = (key->out_channels + FR_BLOCK - 1) / FR_BLOCK;
 
+	if (key->bytes)
+		return fr_pack_int8_bytes(key, group_bytes, bytes);
 	if (key->is_depthwise)
 	{
 		*group_bytes = 0;
@@ -224,6 +226,8 @@ make_packed(const FrPackKey *key, size_t room_bytes, const FrNnKernels *kernels,
 					 &packed->key.pre_scale) ||
 		!(packed->data = fr_alloc_aligned(allocator, packed->bytes)))
 		return fr_fail_nomem(error, packed->bytes);
+	if (key->bytes)
+		return fr_pack_int8(key, cancel, allocator, packed->data, error);
 	if (key->transform == FR_PACK_WINOGRAD)
 		return fr_pack_winograd(key, kernels, cancel, allocator, packed->data,
 								error);

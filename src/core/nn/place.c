@@ -73,6 +73,8 @@ find_lifetimes(FrPlanner *planner)
 			touch_unit(planner, i);
 			if (unit->kind == FR_UNIT_WINOGRAD)
 				touch(planner, unit->scratch_slot, i, i);
+			if (unit->int8)
+				touch(planner, unit->int8->byte_slot, i, i);
 			continue;
 		}
 		for (int k = 0; k < unit->node->input_count + unit->node->output_count;

@@ -48,6 +48,8 @@ typedef struct FrPackKey
 	bool is_unpaired;		/* packed by kernels->unpaired */
 	const float *scale;		/* [out_channels] factors, or NULL */
 	const float *pre_scale; /* [in_channels] factors, or NULL */
+	const int8_t *bytes;	/* 8-bit weights instead, in the same order */
+	const FrInt8Kernels *int8; /* the table that packs them */
 } FrPackKey;
 
 typedef struct FrPacked FrPacked;
@@ -82,6 +84,15 @@ FrStatus fr_pack_winograd(const FrPackKey *key, const FrNnKernels *kernels,
 						  const FrCancel *cancel, const FrAllocator *allocator,
 						  void *data, FrError *error);
 
+/* For pack.c (pack_int8.c): bytes of packed 8-bit weights and of all that
+ * fr_pack_int8 writes: they are followed by the sum of each output channel's
+ * weights, int32 [out_channels]; false on overflow.  And the packing. */
+bool fr_pack_int8_bytes(const FrPackKey *key, size_t *weight_bytes,
+						size_t *bytes);
+FrStatus fr_pack_int8(const FrPackKey *key, const FrCancel *cancel,
+					  const FrAllocator *allocator, void *data,
+					  FrError *error);
+
 void fr_pack_store_fini(FrPackStore *store, const FrAllocator *allocator);
 
 /* ---- units: what one step computes --------------------------------------- */
@@ -104,8 +115,26 @@ typedef enum FrUnitKind
 	FR_UNIT_BLOCK,	/* plain -> blocked */
 	FR_UNIT_UNBLOCK,
 	FR_UNIT_COPY, /* blocked -> blocked, for a border of its own */
+	FR_UNIT_INT8, /* convolution or fully connected layer on 8-bit integers */
+	FR_UNIT_QUANTIZE,	/* blocked floats -> blocked bytes */
+	FR_UNIT_DEQUANTIZE, /* blocked bytes -> blocked floats */
 	FR_UNIT_KIND_COUNT
 } FrUnitKind;
+
+/* What a unit that reads or writes bytes needs besides (fuse_int8.c).  Bytes
+ * have blocked slots only, in the layout of int8_kernels.h. */
+typedef struct FrInt8Unit
+{
+	const int8_t *weights; /* INT8: raw, as FrPackKey.bytes */
+	float scale;		   /* INT8, DEQUANTIZE: of the bytes read */
+	int zero_point;
+
+	bool has_float; /* somebody reads the output as floats */
+	int32_t bytes;	/* value: written as bytes, or -1 */
+	int32_t byte_slot;
+	float *byte_scale, *byte_shift; /* [channels], as FrQuantize has them */
+	int byte_zero_point;
+} FrInt8Unit;
 
 typedef struct FrUnit
 {
@@ -127,6 +156,7 @@ typedef struct FrUnit
 	FrWindow window;
 	const float *weights;
 	bool is_transposed; /* weights are [in, out] */
+	bool is_flattened;	/* reads the map behind the node's Flatten */
 	int in_channels, out_channels;
 	float *scale, *bias;		  /* [out_channels], or NULL */
 	float *pre_scale, *pre_shift; /* [in_channels], or NULL */
@@ -140,6 +170,7 @@ typedef struct FrUnit
 	FrBinary binary; /* ELTWISE with an operand */
 	bool is_operand_vector;
 	int factor_h, factor_w; /* UPSAMPLE */
+	FrInt8Unit *int8;		/* INT8, QUANTIZE, DEQUANTIZE; else NULL */
 
 	/* A merged unit (fuse_merge.c): the values that its output channels are,
 	 * one after another, and the merged unit whose output it reads. */
@@ -270,6 +301,8 @@ typedef struct FrStep
 	int strip; /* number from 1, or 0 */
 	FrLines lines;
 	FrBorder border;
+	FrBorder byte_border; /* INT8: of the bytes, beside floats */
+	ptrdiff_t byte_image; /* INT8: bytes between images, of those written */
 	const FrPictureInput *pictures; /* BLOCK of a graph input, else NULL */
 	bool is_unpaired;				/* CONV: runs by kernels->unpaired */
 	union
@@ -286,6 +319,9 @@ typedef struct FrStep
 		FrEltwiseTask eltwise;
 		FrMapTask map;
 		FrSoftmaxTask softmax;
+		FrInt8ConvTask int8;
+		FrQuantizeTask quantize;
+		FrDequantizeTask dequantize;
 		struct
 		{
 			const float *input;
@@ -379,6 +415,7 @@ typedef struct FrPlanner
 	bool *is_output;	/* [values] */
 	bool *is_blocked;	/* [values]: its maker writes it blocked */
 	bool *is_part;		/* [values]: channels of a merged unit's output */
+	bool *is_byte;		/* [values]: bytes that kernels write and read */
 	bool *is_claimed;	/* [nodes]: part of a unit */
 	FrUnit **unit_at;	/* [nodes]: the unit that runs at this position */
 	float *channel_scale, *channel_shift; /* [most channels of any value] */
@@ -476,7 +513,19 @@ FrStatus
 fr_emit_epilogue(FrPlanner *planner, const FrUnit *unit, FrEpilogue *epilogue);
 FrStatus fr_emit_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
 						const FrPacked **packed);
+FrStatus fr_find_packed(FrPlanner *planner, const FrPackKey *key,
+						const FrPacked **packed);
 const char *fr_fused_text(const FrUnit *unit);
+
+/* Steps that read or write bytes (emit_int8.c): the step; rows or blocks that
+ * it is cut along; running a part of them (run_int8.c). */
+FrStatus fr_emit_int8(FrPlanner *planner, const FrUnit *unit, FrStep *step);
+int fr_int8_extent(const FrStep *step);
+void fr_run_int8(const FrStep *step, int64_t image, int first, int count,
+				 const FrInt8Kernels *kernels);
+
+/* The border that a slot has (emit.c). */
+FrStatus fr_emit_border(FrPlanner *planner, int32_t slot, FrBorder *border);
 
 /* How the weights of a convolution are stored. */
 FrWeightFormat fr_unit_format(const FrPlanner *planner, const FrUnit *unit);

@@ -280,6 +280,10 @@ split_extent(const FrStep *step)
 			return step->u.pool.out_h;
 		case FR_UNIT_ELTWISE:
 			return step->u.eltwise.height;
+		case FR_UNIT_INT8:
+		case FR_UNIT_QUANTIZE:
+		case FR_UNIT_DEQUANTIZE:
+			return fr_int8_extent(step);
 		default:
 			return is_blocks ? step->u.map.blocks : step->u.map.height;
 	}
@@ -293,9 +297,11 @@ fail_cancelled(FrError *error)
 }
 
 static void
-run_piece(const FrStep *step, int64_t image, Piece piece,
-		  const FrNnKernels *kernels)
+run_piece(const FrPlan *plan, const FrStep *step, int64_t image, Piece piece)
 {
+	const FrNnKernels *kernels =
+		step->is_unpaired ? plan->kernels->unpaired : plan->kernels->nn;
+
 	if (step->kind == FR_UNIT_CONV)
 		run_conv(step, image, piece, kernels);
 	else if (step->kind == FR_UNIT_DEPTHWISE)
@@ -304,6 +310,9 @@ run_piece(const FrStep *step, int64_t image, Piece piece,
 		run_pool(step, image, piece, kernels);
 	else if (step->kind == FR_UNIT_ELTWISE)
 		run_eltwise(step, image, piece, kernels);
+	else if (step->kind == FR_UNIT_INT8 || step->kind == FR_UNIT_QUANTIZE ||
+			 step->kind == FR_UNIT_DEQUANTIZE)
+		fr_run_int8(step, image, piece.first, piece.count, plan->kernels->int8);
 	else
 		run_map(step, image, piece, kernels);
 }
@@ -323,9 +332,7 @@ run_cut(const Run *run, const FrStep *step, int64_t image, Piece whole)
 			return fail_cancelled(run->error);
 		piece.first = first;
 		piece.count = end - first < size ? end - first : size;
-		run_piece(step, image, piece,
-				  step->is_unpaired ? run->plan->kernels->unpaired
-									: run->kernels);
+		run_piece(run->plan, step, image, piece);
 	}
 	return FR_OK;
 }
@@ -338,6 +345,7 @@ run_images(const Run *run, const FrStep *step)
 	FrStatus status = FR_OK;
 
 	fill_border(&step->border);
+	fill_border(&step->byte_border);
 	for (int64_t image = 0; image < step->images && status == FR_OK; image++)
 		status = run_cut(run, step, image, whole);
 	return status;

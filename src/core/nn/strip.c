@@ -130,6 +130,9 @@ describe_rows(const FrPlanner *planner, Member *member)
 		case FR_UNIT_SOFTMAX:
 		case FR_UNIT_AVERAGE:
 		case FR_UNIT_CONCAT:
+		case FR_UNIT_INT8:
+		case FR_UNIT_QUANTIZE:
+		case FR_UNIT_DEQUANTIZE:
 		case FR_UNIT_KIND_COUNT:
 			return false;
 	}

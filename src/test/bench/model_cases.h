@@ -23,7 +23,7 @@ typedef struct ModelCase
 {
 	const char *file;
 	FrShape shape;
-	bool is_random; /* by make_models.py */
+	bool is_random; /* by make_models.py or make_quantized.py */
 	bool is_raw;	/* the input's range is 0..255, not -1..1 */
 } ModelCase;
 
@@ -48,6 +48,14 @@ static const ModelCase model_cases[] = {
 	{"ir100.onnx", {4, {1, 3, 112, 112}}, true, false},
 	{"facenet.onnx", {4, {1, 3, 160, 160}}, true, false},
 	{"sphereface20.onnx", {4, {1, 3, 112, 96}}, true, false},
+	{"ir50-int8.onnx", {4, {1, 3, 112, 112}}, true, false},
+	{"ir50-int8.onnx", {4, {8, 3, 112, 112}}, true, false},
+	{"mobilefacenet-int8.onnx", {4, {1, 3, 112, 112}}, true, false},
+	{"mobilefacenet-128-int8.onnx", {4, {1, 3, 112, 112}}, true, false},
+	{"face-reidentification-retail-0095-int8.onnx",
+	 {4, {1, 3, 128, 128}},
+	 true,
+	 true},
 };
 #define MODEL_CASE_COUNT (sizeof model_cases / sizeof *model_cases)
 
@@ -77,19 +85,25 @@ median(double *values, size_t count)
 }
 
 static const char *
-model_path(const ModelCase *model)
+file_path(const char *file, bool is_random)
 {
 	static char path[4096];
 	const char *folder =
-		getenv(model->is_random ? "FACEREC_BENCH_MODELS" : "FACEREC_TESTDATA");
+		getenv(is_random ? "FACEREC_BENCH_MODELS" : "FACEREC_TESTDATA");
 
-	if (model->is_random)
+	if (is_random)
 		snprintf(path, sizeof path, "%s/%s",
-				 folder && *folder ? folder : "build/models", model->file);
+				 folder && *folder ? folder : "build/models", file);
 	else
 		snprintf(path, sizeof path, "%s/models/%s",
-				 folder && *folder ? folder : "../shared", model->file);
+				 folder && *folder ? folder : "../shared", file);
 	return path;
+}
+
+static const char *
+model_path(const ModelCase *model)
+{
+	return file_path(model->file, model->is_random);
 }
 
 /* The whole file, or NULL when it is not there. */

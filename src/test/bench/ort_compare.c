@@ -6,7 +6,9 @@
  * One thread each, thread CPU time, median over alternating runs, so that a
  * busy machine slows both alike.  Prints the ratio (above 1: this engine is
  * faster), the largest difference of any output, relative to the output's
- * largest value, and 1 - cosine of all outputs taken as one vector.
+ * largest value, and 1 - cosine of all outputs taken as one vector.  A model
+ * NAME-int8.onnx is also compared with ONNX Runtime's run of the float model
+ * that it was made from, NAME.onnx, if that is there.
  * Says "skipped" when ORT_LIB does not name the library.
  */
 #include <math.h>
@@ -94,16 +96,51 @@ compare_outputs(const FrNet *net, const FrPlan *plan, const OrtModel *model)
 	return worst;
 }
 
+/* Load the float model that a quantised one was made from. */
+static bool
+load_float_model(const OrtLibrary *library, const ModelCase *model,
+				 OrtModel *other)
+{
+	char name[256];
+	const char *suffix = strstr(model->file, "-int8.onnx");
+
+	if (!suffix)
+		return false;
+	snprintf(name, sizeof name, "%.*s.onnx", (int) (suffix - model->file),
+			 model->file);
+	for (int is_random = 0; is_random < 2; is_random++)
+	{
+		FILE *file = fopen(file_path(name, is_random), "rb");
+
+		if (!file)
+			continue;
+		fclose(file);
+		ort_load(library, file_path(name, is_random), other);
+		return true;
+	}
+	return false;
+}
+
+static double
+time_ort(OrtModel *model, void *tensor)
+{
+	double start = thread_seconds();
+
+	ort_run(model, tensor);
+	return thread_seconds() - start;
+}
+
 static void
 compare_case(const ModelCase *model, const FrKernels *kernels,
 			 const OrtLibrary *library, double seconds)
 {
 	static double own_times[MAX_RUNS], ort_times[MAX_RUNS];
+	static double float_times[MAX_RUNS];
 	size_t size = 0, floats = 0, runs = 0;
 	void *bytes = load_file(model_path(model), &size);
 	char shape[96];
 	FrNet *net;
-	OrtModel other;
+	OrtModel other, in_floats;
 
 	if (!bytes)
 	{
@@ -117,6 +154,8 @@ compare_case(const ModelCase *model, const FrKernels *kernels,
 	fr_shape_count(&model->shape, &floats);
 	ort_load(library, model_path(model), &other);
 
+	bool has_floats = load_float_model(library, model, &in_floats);
+
 	void *tensor = ort_tensor(library, input, model->shape.dims, 4);
 	double begin = thread_seconds();
 
@@ -127,9 +166,10 @@ compare_case(const ModelCase *model, const FrKernels *kernels,
 		memcpy(fr_plan_input(plan, 0), input, floats * sizeof *input);
 		fr_plan_run(plan, NULL, NULL);
 		own_times[runs] = thread_seconds() - start;
-		start = thread_seconds();
-		ort_run(&other, tensor);
-		ort_times[runs++] = thread_seconds() - start;
+		ort_times[runs] = time_ort(&other, tensor);
+		if (has_floats)
+			float_times[runs] = time_ort(&in_floats, tensor);
+		runs++;
 	}
 
 	Difference difference = compare_outputs(net, plan, &other);
@@ -140,6 +180,14 @@ compare_case(const ModelCase *model, const FrKernels *kernels,
 		   model->file, fr_shape_text(&model->shape, shape, sizeof shape),
 		   kernels->isa, 1e3 * own, 1e3 * ort, ort / own, difference.relative,
 		   difference.angular);
+	if (has_floats)
+	{
+		double floats_time = median(float_times, runs);
+
+		printf("%-40s float model in onnxruntime %8.3f ms  ratio %5.2f\n",
+			   model->file, 1e3 * floats_time, floats_time / own);
+		ort_unload(&in_floats);
+	}
 	fflush(stdout);
 	ORT_RELEASE(library, ORT_RELEASE_VALUE, tensor);
 	ort_unload(&other);
