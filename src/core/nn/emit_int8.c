@@ -238,12 +238,11 @@ emit_conv(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 							  task->kernel_h * task->kernel_w;
 	flatten_images(step);
 	split_int8(step);
-	return fr_describe(planner, step, "int8 conv %dx%d s%d%s%s%s%s %s",
-					   task->kernel_h, task->kernel_w, unit->window.stride[0],
-					   fr_fused_text(unit), unit->operand >= 0 ? " +add" : "",
-					   task->output ? "" : " to bytes",
-					   task->output && task->bytes ? " and bytes" : "",
-					   planner->kernels->isa);
+	return fr_describe(
+		planner, step, "int8 conv %dx%d s%d%s%s%s%s %s", task->kernel_h,
+		task->kernel_w, unit->window.stride[0], fr_fused_text(unit),
+		unit->operand >= 0 ? " +add" : "", task->output ? "" : " to bytes",
+		task->output && task->bytes ? " and bytes" : "", planner->kernels->isa);
 }
 
 /* ---- conversions ---------------------------------------------------------- */

@@ -62,9 +62,8 @@ allocate(FrPlanner *planner)
 		fr_arena_alloc_zeroed(scratch, channels, sizeof(float));
 	if (!planner->producer || !planner->use_first || !planner->use_nodes ||
 		!planner->is_output || !planner->is_blocked || !planner->is_part ||
-		!planner->is_byte ||
-		!planner->is_claimed || !planner->unit_at || !planner->channel_scale ||
-		!planner->channel_shift)
+		!planner->is_byte || !planner->is_claimed || !planner->unit_at ||
+		!planner->channel_scale || !planner->channel_shift)
 		return fr_fail_nomem(planner->error, values * sizeof(int32_t));
 	return FR_OK;
 }
@@ -389,9 +388,9 @@ match_conv(const FrPlanner *planner, const FrNode *node, FrUnit *unit)
 	int group = unit->window.group;
 	const FrShape *weights = shape_of(planner, node->inputs[1]);
 
-	if (weights->rank != 4 || group < 1 ||
-		unit->in_channels % group || unit->out_channels % group ||
-		weights->dims[0] != out[1] || weights->dims[1] != in[1] / group ||
+	if (weights->rank != 4 || group < 1 || unit->in_channels % group ||
+		unit->out_channels % group || weights->dims[0] != out[1] ||
+		weights->dims[1] != in[1] / group ||
 		weights->dims[2] != unit->window.kernel[0] ||
 		weights->dims[3] != unit->window.kernel[1])
 		return false;
@@ -477,12 +476,11 @@ match_product(const FrPlanner *planner, const FrNode *node, FrUnit *unit)
 bool
 fr_match_conv(const FrPlanner *planner, const FrNode *node, FrUnit *unit)
 {
-	*unit =
-		(FrUnit){.node = node,
-				 .input = node->input_count > 0 ? node->inputs[0] : -1,
-				 .operand = -1,
-				 .vector = -1,
-				 .output = node->outputs[0]};
+	*unit = (FrUnit){.node = node,
+					 .input = node->input_count > 0 ? node->inputs[0] : -1,
+					 .operand = -1,
+					 .vector = -1,
+					 .output = node->outputs[0]};
 	return match_conv(planner, node, unit) ||
 		   match_product(planner, node, unit);
 }

@@ -56,8 +56,7 @@ bool fr_is_window_usable(const FrWindow *window);
 
 /* Describe a convolution, or a product as a convolution, but for its bias;
  * unit->weights is NULL unless they are constant floats. */
-bool
-fr_match_conv(const FrPlanner *planner, const FrNode *node, FrUnit *unit);
+bool fr_match_conv(const FrPlanner *planner, const FrNode *node, FrUnit *unit);
 
 /* Fill in scale and bias from the node itself; *is_found is false when its
  * bias is not a constant per channel. */
@@ -70,8 +69,7 @@ FrStatus fr_take_conv_unit(FrPlanner *planner, int32_t index,
 
 /* The node before value when it is an affine map (in planner->channel_*) of
  * *input that has one reader; else -1. */
-int32_t
-fr_affine_before(FrPlanner *planner, int32_t value, int32_t *input);
+int32_t fr_affine_before(FrPlanner *planner, int32_t value, int32_t *input);
 
 /* fuse_int8.c, in this order: quantise before flattening (before uses are
  * indexed for good; returns whether nodes changed); units on 8-bit integers,

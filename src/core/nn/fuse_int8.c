@@ -44,8 +44,7 @@ static bool
 read_quantization(const FrPlanner *planner, const FrNode *node,
 				  Quantization *quantization)
 {
-	const float *scale =
-		single_constant(planner, node->inputs[1], FR_FLOAT32);
+	const float *scale = single_constant(planner, node->inputs[1], FR_FLOAT32);
 	const uint8_t *zero = NULL;
 
 	if (!scale)
@@ -235,7 +234,8 @@ match_int8(const FrPlanner *planner, const FrNode *node, FrUnit *unit,
 static FrInt8Unit *
 new_int8(FrPlanner *planner, Quantization quantization)
 {
-	FrInt8Unit *int8 = fr_arena_alloc_zeroed(&planner->scratch, 1, sizeof *int8);
+	FrInt8Unit *int8 =
+		fr_arena_alloc_zeroed(&planner->scratch, 1, sizeof *int8);
 
 	if (!int8)
 	{
@@ -290,9 +290,9 @@ is_read_as_bytes(const FrPlanner *planner, int32_t value, bool is_weight,
 	{
 		int32_t index = planner->use_nodes[u];
 		const FrNode *reader = &planner->graph->nodes[index];
-		bool is_flatten = planner->is_claimed[index] && !is_weight &&
-						  (reader->op == FR_OP_FLATTEN ||
-						   reader->op == FR_OP_RESHAPE);
+		bool is_flatten =
+			planner->is_claimed[index] && !is_weight &&
+			(reader->op == FR_OP_FLATTEN || reader->op == FR_OP_RESHAPE);
 
 		if (is_flatten)
 			continue;
@@ -322,10 +322,9 @@ make_constant(FrPlanner *planner, const FrNode *node)
 
 		const FrValue *source = &planner->graph->values[node->inputs[k]];
 
-		tensors[k] =
-			(FrTensor){.dtype = source->dtype,
-					   .shape = source->shape,
-					   .data = (void *) (uintptr_t) source->constant};
+		tensors[k] = (FrTensor){.dtype = source->dtype,
+								.shape = source->shape,
+								.data = (void *) (uintptr_t) source->constant};
 		inputs[k] = &tensors[k];
 	}
 	fr_shape_count(&value->shape, &count);
@@ -384,9 +383,8 @@ FrStatus
 fr_fuse_int8(FrPlanner *planner)
 {
 	const FrGraph *graph = planner->graph;
-	FrUnit **unit_of =
-		fr_arena_alloc_zeroed(&planner->scratch,
-							  (size_t) graph->node_count + 1, sizeof *unit_of);
+	FrUnit **unit_of = fr_arena_alloc_zeroed(
+		&planner->scratch, (size_t) graph->node_count + 1, sizeof *unit_of);
 	FrStatus status = FR_OK;
 
 	if (!unit_of)

@@ -471,8 +471,7 @@ fill_zero_point(FrPlanner *planner, const FrUnit *unit, int channels,
 				Need *need)
 {
 	size_t quads = ((size_t) channels + FR_QUAD - 1) / FR_QUAD;
-	float *values =
-		fr_arena_alloc(&planner->scratch, quads * sizeof *values);
+	float *values = fr_arena_alloc(&planner->scratch, quads * sizeof *values);
 
 	if (!values)
 		return fr_fail_nomem(planner->error, quads * sizeof *values);

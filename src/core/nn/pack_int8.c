@@ -21,8 +21,8 @@ fr_pack_int8_bytes(const FrPackKey *key, size_t *weight_bytes, size_t *bytes)
 					  (size_t) key->kernel_w, &depth) ||
 		!fr_size_mul3(depth, (size_t) key->out_channels, 256, &raw))
 		return false;
-	*weight_bytes = key->int8->packed_bytes(
-		key->out_channels, key->in_channels, key->kernel_h, key->kernel_w);
+	*weight_bytes = key->int8->packed_bytes(key->out_channels, key->in_channels,
+											key->kernel_h, key->kernel_w);
 	return fr_size_add(*weight_bytes, blocks * FR_BLOCK * sizeof(int32_t),
 					   bytes);
 }

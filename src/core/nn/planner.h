@@ -45,10 +45,10 @@ typedef struct FrPackKey
 	int lanes; /* of an input pixel: 16 or 4 */
 	FrPackTransform transform;
 	FrWeightFormat format;
-	bool is_unpaired;		/* packed by kernels->unpaired */
-	const float *scale;		/* [out_channels] factors, or NULL */
-	const float *pre_scale; /* [in_channels] factors, or NULL */
-	const int8_t *bytes;	/* 8-bit weights instead, in the same order */
+	bool is_unpaired;		   /* packed by kernels->unpaired */
+	const float *scale;		   /* [out_channels] factors, or NULL */
+	const float *pre_scale;	   /* [in_channels] factors, or NULL */
+	const int8_t *bytes;	   /* 8-bit weights instead, in the same order */
 	const FrInt8Kernels *int8; /* the table that packs them */
 } FrPackKey;
 
@@ -87,11 +87,10 @@ FrStatus fr_pack_winograd(const FrPackKey *key, const FrNnKernels *kernels,
 /* For pack.c (pack_int8.c): bytes of packed 8-bit weights and of all that
  * fr_pack_int8 writes: they are followed by the sum of each output channel's
  * weights, int32 [out_channels]; false on overflow.  And the packing. */
-bool fr_pack_int8_bytes(const FrPackKey *key, size_t *weight_bytes,
-						size_t *bytes);
+bool
+fr_pack_int8_bytes(const FrPackKey *key, size_t *weight_bytes, size_t *bytes);
 FrStatus fr_pack_int8(const FrPackKey *key, const FrCancel *cancel,
-					  const FrAllocator *allocator, void *data,
-					  FrError *error);
+					  const FrAllocator *allocator, void *data, FrError *error);
 
 void fr_pack_store_fini(FrPackStore *store, const FrAllocator *allocator);
 

@@ -1,0 +1,822 @@
+/*
+ * test_plan_int8.c: quantised networks in QDQ form, planned against plain.
+ *
+ * Scales, slopes and factors are powers of two, biases multiples of small
+ * ones: every number that the plain operators calculate is then exact in
+ * float32, so the planned network must give the same bits on every
+ * instruction set, ties of rounding among them.  Also what must not run on
+ * integers and still be right; the same bits in any batch; strips;
+ * cancellation, and every allocation failing once.
+ */
+#include "plan_layers.h"
+
+/* ---- layers ---------------------------------------------------------------- */
+
+static int
+random_whole(int low, int high)
+{
+	return low + (int) check_random(0.0f, (float) (high - low) + 0.999f);
+}
+
+static void
+add_scalar_u8(OnnxModel *model, const char *name, int value)
+{
+	const uint8_t byte = (uint8_t) value;
+
+	onnx_weight_raw(model, name, ONNX_UINT8, 0, NULL, &byte, 1);
+}
+
+/* QuantizeLinear and DequantizeLinear: input -> output_q -> output. */
+static void
+add_qdq(OnnxModel *model, const char *input, const char *output, float scale,
+		int zero)
+{
+	char names[256];
+
+	onnx_weight_f32(model, layer_name("scale", output), 0, NULL, &scale);
+	add_scalar_u8(model, layer_name("zero", output), zero);
+	snprintf(names, sizeof names, "%s %s.scale %s.zero", input, output, output);
+	onnx_node(model, "QuantizeLinear", layer_name("q", output), names,
+			  layer_name("q", output));
+	snprintf(names, sizeof names, "%s.q %s.scale %s.zero", output, output,
+			 output);
+	onnx_node(model, "DequantizeLinear", output, names, output);
+}
+
+/* Int8 weights name.w behind a DequantizeLinear, name.d; scales along axis. */
+static void
+add_weights(OnnxModel *model, const char *name, int rank, const int64_t *dims,
+			int axis)
+{
+	size_t count = onnx_count(rank, dims), scales = (size_t) dims[axis];
+	int8_t *data = malloc(count + 1);
+	float *scale = malloc((scales + 1) * sizeof *scale);
+	char names[256];
+
+	for (size_t i = 0; i < count; i++)
+		data[i] = (int8_t) random_whole(-128, 127);
+	for (size_t i = 0; i < scales; i++)
+		scale[i] = ldexpf(1.0f, random_whole(-10, -8));
+	onnx_weight_raw(model, layer_name("w", name), ONNX_INT8, rank, dims, data,
+					count);
+	onnx_weight_f32(model, layer_name("ws", name), 1, &dims[axis], scale);
+	snprintf(names, sizeof names, "%s.w %s.ws", name, name);
+	onnx_node(model, "DequantizeLinear", layer_name("d", name), names,
+			  layer_name("d", name));
+	onnx_attr_int(model, "axis", axis);
+	free(data);
+	free(scale);
+}
+
+/* A float constant of multiples of 1/16. */
+static void
+add_dyadic(OnnxModel *model, const char *name, int rank, const int64_t *dims)
+{
+	size_t count = onnx_count(rank, dims);
+	float *values = malloc((count + 1) * sizeof *values);
+
+	for (size_t i = 0; i < count; i++)
+		values[i] = (float) random_whole(-16, 16) / 16.0f;
+	onnx_weight_f32(model, name, rank, dims, values);
+	free(values);
+}
+
+/* A convolution of a dequantised value with int8 weights. */
+static void
+add_qconv(OnnxModel *model, const char *input, const char *output,
+		  ConvLayer layer)
+{
+	int64_t kernel_h = layer.kernel_h ? layer.kernel_h : 1;
+	int64_t kernel_w = layer.kernel_w ? layer.kernel_w : kernel_h;
+	int64_t stride = layer.stride ? layer.stride : 1;
+	int64_t dilation = layer.dilation ? layer.dilation : 1;
+	int64_t group = layer.group ? layer.group : 1;
+	char names[256];
+
+	add_weights(model, output,
+				CHECK_DIMS(layer.out, layer.in / group, kernel_h, kernel_w), 0);
+	snprintf(names, sizeof names, "%s %s.d", input, output);
+	if (layer.has_bias)
+	{
+		add_dyadic(model, layer_name("b", output), CHECK_DIMS(layer.out));
+		snprintf(names, sizeof names, "%s %s.d %s.b", input, output, output);
+	}
+	onnx_node(model, "Conv", output, names, output);
+	onnx_attr_ints(model, "kernel_shape", 2, (int64_t[]){kernel_h, kernel_w});
+	onnx_attr_ints(model, "strides", 2, (int64_t[]){stride, stride});
+	onnx_attr_ints(model, "dilations", 2, (int64_t[]){dilation, dilation});
+	onnx_attr_ints(model, "pads", 4, layer.pads);
+	onnx_attr_int(model, "group", group);
+}
+
+/* A normalisation whose factors are powers of two. */
+static void
+add_dyadic_norm(OnnxModel *model, const char *input, const char *output,
+				int64_t channels)
+{
+	float *values = malloc(3 * (size_t) channels * sizeof *values);
+	char names[256];
+
+	for (int64_t c = 0; c < channels; c++)
+	{
+		values[c] = ldexpf(c % 3 ? 1.0f : -1.0f, random_whole(-1, 1));
+		values[channels + c] = 0.0f;
+		values[2 * channels + c] = 1.0f;
+	}
+	onnx_weight_f32(model, layer_name("g", output), 1, &channels, values);
+	add_dyadic(model, layer_name("b", output), 1, &channels);
+	onnx_weight_f32(model, layer_name("m", output), 1, &channels,
+					values + channels);
+	onnx_weight_f32(model, layer_name("v", output), 1, &channels,
+					values + 2 * channels);
+	snprintf(names, sizeof names, "%s %s.g %s.b %s.m %s.v", input, output,
+			 output, output, output);
+	onnx_node(model, "BatchNormalization", output, names, output);
+	onnx_attr_float(model, "epsilon", 0.0f);
+	free(values);
+}
+
+static void
+add_dyadic_prelu(OnnxModel *model, const char *input, const char *output,
+				 int64_t channels)
+{
+	float *slopes = malloc((size_t) channels * sizeof *slopes);
+
+	for (int64_t c = 0; c < channels; c++)
+		slopes[c] = ldexpf(1.0f, random_whole(-3, -1));
+	onnx_weight_f32(model, layer_name("s", output), 3,
+					(int64_t[]){channels, 1, 1}, slopes);
+	onnx_node(model, "PRelu", output,
+			  layer_join(input, layer_name("s", output)), output);
+	free(slopes);
+}
+
+static ConvLayer
+square(int in, int out, int stride)
+{
+	return (ConvLayer){.in = in,
+					   .out = out,
+					   .kernel_h = 3,
+					   .stride = stride,
+					   .pads = {1, 1, 1, 1},
+					   .has_bias = true};
+}
+
+/* A 1x1 convolution. */
+static ConvLayer
+point(int in, int out, int stride)
+{
+	return (ConvLayer){
+		.in = in, .out = out, .stride = stride, .has_bias = true};
+}
+
+/* ---- checks ---------------------------------------------------------------- */
+
+static FrPlan *
+make_plan(const OnnxBuffer *file, const FrNetOptions *options,
+		  const FrShape *shape, FrNet **net)
+{
+	FrError error = {0};
+	FrStatus status;
+	FrPlan *plan = NULL;
+
+	*net = check_net(file, options, &fr_allocator_malloc, &status, &error);
+	if (status == FR_OK)
+		status = fr_net_plan(*net, shape, NULL, &plan, &error);
+	is_status(status, FR_OK, &error, "a plan");
+	return plan;
+}
+
+/* The planned network gives the plain operators' bits; int8: how many steps
+ * are convolutions on integers, -1 any. */
+static void
+check_exact(const OnnxBuffer *file, const FrShape *shape, int int8,
+			const char *what)
+{
+	FrNetOptions plain = {.is_reference = true};
+	FrNet *net, *other;
+	FrPlan *want = make_plan(file, &plain, shape, &net);
+	FrPlan *got = make_plan(file, NULL, shape, &other);
+
+	if (int8 >= 0 && got &&
+		!ok(check_count_steps(got, "int8 conv") == int8,
+			"%s: %d convolutions on integers", what, int8))
+		check_print_steps(got);
+	fr_net_destroy(other);
+	if (want)
+	{
+		check_fill_input(fr_plan_input(want, 0), shape, 77);
+		fr_plan_run(want, NULL, NULL);
+		for (int i = 0; i < CHECK_ISA_COUNT; i++)
+			check_isa(file, check_isas[i], want, shape, -1, 0.0, what);
+	}
+	fr_net_destroy(net);
+}
+
+static void
+finish_exact(OnnxModel *model, const FrShape *shape, int int8, const char *what)
+{
+	OnnxBuffer file = onnx_finish(model);
+
+	check_exact(&file, shape, int8, what);
+	free(file.data);
+}
+
+/* ---- single layers --------------------------------------------------------- */
+
+static void
+test_geometry(void)
+{
+	static const struct
+	{
+		const char *what;
+		ConvLayer layer;
+		int64_t images, height, width;
+		int zero, int8;
+	} cases[] = {
+		{"3x3", {20, 33, 3, 3, 1, 1, 1, {1, 1, 1, 1}, true}, 2, 9, 14, 128, 1},
+		{"no padding", {64, 16, 3, 3, 1, 1, 1, {0}, true}, 1, 9, 15, 3, 1},
+		{"stride 2",
+		 {70, 64, 3, 3, 2, 1, 1, {1, 1, 1, 1}, 0},
+		 1,
+		 15,
+		 14,
+		 255,
+		 1},
+		{"1x1", {130, 40, 1, 1, 1, 1, 1, {0}, true}, 3, 7, 5, 100, 1},
+		{"1x1 stride 2", {16, 65, 1, 1, 2, 1, 1, {0}, true}, 2, 9, 8, 0, 1},
+		{"odd pads", {5, 7, 2, 4, 1, 1, 1, {0, 3, 1, 2}, true}, 1, 6, 11, 9, 1},
+		{"dilation",
+		 {24, 16, 3, 3, 1, 2, 1, {2, 2, 2, 2}, true},
+		 1,
+		 9,
+		 9,
+		 77,
+		 1},
+		{"picture",
+		 {3, 16, 3, 3, 2, 1, 1, {1, 1, 1, 1}, true},
+		 2,
+		 17,
+		 18,
+		 61,
+		 1},
+		{"one channel",
+		 {1, 3, 5, 5, 1, 1, 1, {2, 2, 2, 2}, 0},
+		 1,
+		 8,
+		 8,
+		 200,
+		 1},
+		{"whole map", {96, 64, 7, 7, 1, 1, 1, {0}, true}, 5, 7, 7, 120, 1},
+		{"groups", {32, 32, 3, 3, 1, 1, 2, {1, 1, 1, 1}, true}, 1, 8, 8, 7, 0},
+		{"depthwise", {24, 24, 3, 3, 1, 1, 24, {1, 1, 1, 1}, 1}, 1, 8, 8, 7, 0},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+	{
+		OnnxModel model;
+
+		begin_map_model(&model, cases[i].layer.in);
+		add_qdq(&model, "x", "a", 1.0f / 64.0f, cases[i].zero);
+		add_qconv(&model, "a", "c", cases[i].layer);
+		onnx_node(&model, "Relu", "y", "c", "y");
+		onnx_output(&model, "y", 0, NULL);
+		finish_exact(&model,
+					 &CHECK_SHAPE(cases[i].images, cases[i].layer.in,
+								  cases[i].height, cases[i].width),
+					 cases[i].int8, cases[i].what);
+	}
+}
+
+/* Gemm and MatMul, behind a Flatten on either side of the quantisation. */
+static void
+test_products(void)
+{
+	static const char *const names[] = {
+		"flatten before quantisation", "flatten behind it",
+		"flatten with another reader", "vectors", "matrix [in, out]"};
+
+	for (int i = 0; i < 5; i++)
+	{
+		OnnxModel model;
+		const int in = i < 3 ? 24 * 5 * 4 : 24;
+		const bool is_matrix = i == 4;
+		const int64_t dims[2] = {is_matrix ? in : 40, is_matrix ? 40 : in};
+
+		begin_map_model(&model, 24);
+		add_dyadic_norm(&model, "x", "n", 24);
+		if (i == 1)
+		{
+			add_qdq(&model, "n", "a", 1.0f / 32.0f, 131);
+			onnx_node(&model, "Flatten", "f", "a", "f");
+		}
+		else
+		{
+			onnx_node(&model, "Flatten", "f", "n", "f");
+			add_qdq(&model, "f", "a", 1.0f / 32.0f, 131);
+		}
+		add_weights(&model, "g", 2, dims, is_matrix);
+		add_dyadic(&model, "bias", CHECK_DIMS(40));
+		if (is_matrix)
+			onnx_node(&model, "MatMul", "g", "a g.d", "g");
+		else
+		{
+			onnx_node(&model, "Gemm", "g", i == 1 ? "f g.d bias" : "a g.d bias",
+					  "g");
+			onnx_attr_int(&model, "transB", 1);
+		}
+		onnx_node(&model, "Relu", "y", "g", "y");
+		onnx_output(&model, "y", 0, NULL);
+		if (i == 2)
+			onnx_output(&model, "f", 0, NULL);
+		finish_exact(&model,
+					 i < 3 ? &CHECK_SHAPE(3, 24, 5, 4)
+						   : &CHECK_SHAPE(3, 24, 1, 1),
+					 1, names[i]);
+	}
+}
+
+/* ---- networks -------------------------------------------------------------- */
+
+/* Two units of an IR-net: normalisation before a quantised, padded
+ * convolution; the first with a shortcut of its own and stride 2. */
+static OnnxBuffer
+ir_units(int channels)
+{
+	OnnxModel model;
+	int wide = 2 * channels;
+
+	begin_map_model(&model, channels);
+	onnx_node(&model, "Relu", "r", "x", "r");
+	add_qdq(&model, "r", "rq", 1.0f / 128.0f, 0);
+	add_qconv(&model, "rq", "s", point(channels, wide, 2));
+	add_dyadic_norm(&model, "s", "sn", wide);
+	add_dyadic_norm(&model, "r", "n", channels);
+	add_qdq(&model, "n", "nq", 1.0f / 64.0f, 120);
+	add_qconv(&model, "nq", "c", square(channels, wide, 1));
+	add_dyadic_prelu(&model, "c", "p", wide);
+	add_qdq(&model, "p", "pq", 0.25f, 77);
+	add_qconv(&model, "pq", "d", square(wide, wide, 2));
+	add_dyadic_norm(&model, "d", "e", wide);
+	onnx_node(&model, "Add", "u", "e sn", "u");
+
+	add_dyadic_norm(&model, "u", "n2", wide);
+	add_qdq(&model, "n2", "n2q", 1.0f, 130);
+	add_qconv(&model, "n2q", "c2", square(wide, wide, 1));
+	add_dyadic_prelu(&model, "c2", "p2", wide);
+	add_qdq(&model, "p2", "p2q", 2.0f, 11);
+	add_qconv(&model, "p2q", "d2", square(wide, wide, 1));
+	onnx_node(&model, "Add", "y", "d2 u", "y");
+	onnx_output(&model, "y", 0, NULL);
+	return onnx_finish(&model);
+}
+
+static void
+test_ir_units(void)
+{
+	OnnxBuffer file = ir_units(24);
+
+	check_exact(&file, &CHECK_SHAPE(2, 24, 13, 14), 5,
+				"two units of an IR-net");
+	for (int i = 0; i < CHECK_ISA_COUNT; i++)
+		check_strips(&file, check_isas[i], &CHECK_SHAPE(2, 24, 13, 14),
+					 "two units of an IR-net");
+	free(file.data);
+}
+
+/* What stands between is right, too: conversions at outputs, pools, sums of
+ * dequantised maps, a depthwise convolution, several readers of one map. */
+static void
+test_variants(void)
+{
+	OnnxModel model;
+
+	begin_map_model(&model, 16);
+	add_qdq(&model, "x", "a", 1.0f / 64.0f, 128);
+	add_qconv(&model, "a", "c", square(16, 40, 1));
+	add_qdq(&model, "c", "cq", 0.5f, 100);
+	onnx_node(&model, "Relu", "r", "cq", "r");
+	add_qdq(&model, "r", "rq", 0.5f, 0);
+	add_qconv(&model, "rq", "d", square(40, 40, 1));
+	add_qdq(&model, "d", "dq", 4.0f, 128);
+	onnx_node(&model, "Add", "s", "dq rq", "s");
+	add_qdq(&model, "s", "sq", 4.0f, 99);
+	add_pool(&model, "MaxPool", "sq", "m", 3, 2, all_pads, false);
+	add_qdq(&model, "m", "mq", 4.0f, 99);
+	add_qconv(&model, "mq", "y", point(40, 8, 1));
+	onnx_output(&model, "y", 0, NULL);
+	onnx_output(&model, "sq", 0, NULL);
+	finish_exact(&model, &CHECK_SHAPE(2, 16, 9, 10), 3,
+				 "quantised at every output");
+
+	begin_map_model(&model, 16);
+	add_qdq(&model, "x", "a", 1.0f / 64.0f, 128);
+	add_qconv(&model, "a", "c", point(16, 24, 1));
+	add_dyadic_prelu(&model, "c", "p", 24);
+	add_qdq(&model, "p", "pq", 0.25f, 90);
+	add_qconv(&model, "pq", "w",
+			  (ConvLayer){24, 24, 3, 3, 1, 1, 24, {1, 1, 1, 1}, true});
+	onnx_node(&model, "Relu", "r", "w", "r");
+	add_qdq(&model, "r", "rq", 2.0f, 0);
+	add_qconv(&model, "rq", "d", point(24, 16, 1));
+	add_qconv(&model, "rq", "e", square(24, 16, 1));
+	onnx_node(&model, "Add", "y", "d e", "y");
+	onnx_output(&model, "y", 0, NULL);
+	onnx_output(&model, "p", 0, NULL);
+	finish_exact(&model, &CHECK_SHAPE(2, 16, 7, 9), 3,
+				 "a depthwise convolution between");
+}
+
+/* ---- what must not run on integers ----------------------------------------- */
+
+typedef enum Odd
+{
+	ODD_WEIGHT_ZEROS,
+	ODD_UNSIGNED_WEIGHTS,
+	ODD_SIGNED_INPUT,
+	ODD_OTHER_SCALE,
+	ODD_INPUT_CHANNELS,
+	ODD_BYTES_READ,
+	ODD_COUNT
+} Odd;
+
+static const char *const odd_names[] = {
+	"weights with zero points", "unsigned weights",
+	"signed activations",		"dequantised with another scale",
+	"one scale per channel",	"bytes with another reader"};
+
+/* x -> QuantizeLinear -> DequantizeLinear -> conv, with one thing odd. */
+static void
+add_odd(OnnxModel *model, Odd odd)
+{
+	const int8_t zeros[16] = {0, 3, -1}, signed_zero = -5;
+	const uint8_t unsigned_zeros[16] = {128, 1}, zero = 100;
+	const float scale = 1.0f / 64.0f, other = 1.0f / 128.0f;
+	float scales[8];
+	uint8_t many[8], unsigned_weights[16 * 8 * 9];
+
+	for (int c = 0; c < 8; c++)
+	{
+		scales[c] = ldexpf(1.0f, -5 - c % 2);
+		many[c] = (uint8_t) (100 + c);
+	}
+	for (int i = 0; i < 16 * 8 * 9; i++)
+		unsigned_weights[i] = (uint8_t) random_whole(0, 255);
+	add_weights(model, "c", CHECK_DIMS(16, 8, 3, 3), 0);
+	onnx_weight_raw(model, "wz", ONNX_INT8, CHECK_DIMS(16), zeros, 16);
+	onnx_weight_raw(model, "uz", ONNX_UINT8, CHECK_DIMS(16), unsigned_zeros,
+					16);
+	onnx_weight_raw(model, "uw", ONNX_UINT8, CHECK_DIMS(16, 8, 3, 3),
+					unsigned_weights, sizeof unsigned_weights);
+	onnx_weight_raw(model, "sz", ONNX_INT8, 0, NULL, &signed_zero, 1);
+	onnx_weight_raw(model, "z", ONNX_UINT8, 0, NULL, &zero, 1);
+	onnx_weight_raw(model, "zs", ONNX_UINT8, CHECK_DIMS(8), many, 8);
+	onnx_weight_f32(model, "t", 0, NULL, &other);
+	onnx_weight_f32(model, "ss", CHECK_DIMS(8), scales);
+	onnx_weight_f32(model, "s", 0, NULL, &scale);
+	switch (odd)
+	{
+		case ODD_SIGNED_INPUT:
+			onnx_node(model, "QuantizeLinear", "q", "x s sz", "q");
+			onnx_node(model, "DequantizeLinear", "a", "q s sz", "a");
+			break;
+		case ODD_INPUT_CHANNELS:
+			onnx_node(model, "QuantizeLinear", "q", "x ss zs", "q");
+			onnx_node(model, "DequantizeLinear", "a", "q ss zs", "a");
+			break;
+		default:
+			onnx_node(model, "QuantizeLinear", "q", "x s z", "q");
+			onnx_node(model, "DequantizeLinear", "a",
+					  odd == ODD_OTHER_SCALE ? "q t z" : "q s z", "a");
+			break;
+	}
+	if (odd == ODD_UNSIGNED_WEIGHTS)
+		onnx_node(model, "DequantizeLinear", "v", "uw c.ws uz", "v");
+	else if (odd == ODD_WEIGHT_ZEROS)
+		onnx_node(model, "DequantizeLinear", "v", "c.w c.ws wz", "v");
+	else
+		onnx_node(model, "DequantizeLinear", "v", "c.w c.ws", "v");
+	onnx_attr_int(model, "axis", 0);
+}
+
+static void
+test_odd(void)
+{
+	for (int odd = 0; odd < ODD_COUNT; odd++)
+	{
+		OnnxModel model;
+
+		begin_map_model(&model, 8);
+		add_odd(&model, (Odd) odd);
+		onnx_node(&model, "Conv", "c", "a v", "c");
+		onnx_attr_ints(&model, "pads", 4, all_pads);
+		onnx_output(&model, "c", 0, NULL);
+		if (odd == ODD_BYTES_READ)
+		{
+			onnx_node(&model, "Transpose", "turned", "q", "turned");
+			onnx_node(&model, "DequantizeLinear", "y", "turned s z", "y");
+			onnx_output(&model, "y", 0, NULL);
+		}
+		finish_exact(&model, &CHECK_SHAPE(2, 8, 7, 6), 0, odd_names[odd]);
+	}
+}
+
+/* Weights that an integer convolution and another operator read; a quantised
+ * map that nothing but an output reads; a depth beyond 32-bit sums. */
+static void
+test_shared(void)
+{
+	OnnxModel model;
+
+	begin_map_model(&model, 8);
+	add_qdq(&model, "x", "a", 1.0f / 64.0f, 40);
+	add_weights(&model, "c", CHECK_DIMS(8, 8, 1, 1), 0);
+	onnx_node(&model, "Conv", "c", "a c.d", "c");
+	onnx_node(&model, "Conv", "d", "x c.d", "d");
+	onnx_node(&model, "Add", "y", "c d", "y");
+	add_qdq(&model, "y", "z", 0.5f, 128);
+	onnx_output(&model, "z", 0, NULL);
+	onnx_output(&model, "a", 0, NULL);
+	check_seed = 5;
+	OnnxBuffer file = onnx_finish(&model);
+	FrNet *net;
+	FrPlan *plan = make_plan(&file, NULL, &CHECK_SHAPE(1, 8, 4, 4), &net);
+
+	is_int(check_count_steps(plan, "int8 conv"), 1,
+		   "weights with two readers: one convolution on integers");
+	fr_net_destroy(net);
+	free(file.data);
+
+	begin_map_model(&model, 520);
+	add_qdq(&model, "x", "a", 1.0f / 64.0f, 128);
+	add_qconv(&model, "a", "y",
+			  (ConvLayer){.in = 520, .out = 4, .kernel_h = 8});
+	onnx_output(&model, "y", 0, NULL);
+	file = onnx_finish(&model);
+	plan = make_plan(&file, NULL, &CHECK_SHAPE(1, 520, 8, 8), &net);
+	is_int(check_count_steps(plan, "int8 conv"), 0,
+		   "sums of 33280 products stay float");
+	fr_net_destroy(net);
+	free(file.data);
+}
+
+/* ---- random networks -------------------------------------------------------- */
+
+#define NETWORKS 40
+#define LAYERS	 10
+
+static uint32_t choice_seed;
+
+static int
+choose(int count)
+{
+	choice_seed = choice_seed * 1664525u + 1013904223u;
+	return (int) ((choice_seed >> 16) % (uint32_t) count);
+}
+
+/* One more layer on map v<from>, 20 channels; all maps are alike. */
+static void
+add_random_layer(OnnxModel *model, int from, int other, int to)
+{
+	char in[16], second[16], out[16], dq[24];
+
+	snprintf(in, sizeof in, "v%d", from);
+	snprintf(second, sizeof second, "v%d", other);
+	snprintf(out, sizeof out, "v%d", to);
+	snprintf(dq, sizeof dq, "%s.a", out);
+	switch (choose(6))
+	{
+		case 0:
+			onnx_node(model, "Relu", out, in, out);
+			break;
+		case 1:
+			add_dyadic_norm(model, in, out, 20);
+			break;
+		case 2:
+			onnx_node(model, "Max", out, layer_join(in, second), out);
+			break;
+		case 3:
+			add_qdq(model, in, out, 0.5f, choose(256));
+			break;
+		default:
+			add_qdq(model, in, dq, ldexpf(1.0f, choose(3) - 1), choose(256));
+			add_qconv(model, dq, out,
+					  choose(2) ? square(20, 20, 1) : point(20, 20, 1));
+			break;
+	}
+}
+
+static void
+test_random(void)
+{
+	int networks = getenv("FACEREC_TEST_SMALL") ? NETWORKS / 4 : NETWORKS;
+
+	for (int n = 0; n < networks; n++)
+	{
+		OnnxModel model;
+		char name[32];
+
+		choice_seed = (uint32_t) n + 1;
+		begin_map_model(&model, 20);
+		check_seed = (uint32_t) n + 100;
+		onnx_node(&model, "Relu", "v0", "x", "v0");
+		for (int i = 0; i < LAYERS; i++)
+			add_random_layer(&model, choose(3) ? i : choose(i + 1),
+							 choose(i + 1), i + 1);
+		for (int i = 1; i <= LAYERS; i++)
+		{
+			snprintf(name, sizeof name, "v%d", i);
+			if (i == LAYERS || choose(4) == 0)
+				onnx_output(&model, name, 0, NULL);
+		}
+		snprintf(name, sizeof name, "random network %d", n);
+		finish_exact(&model, &CHECK_SHAPE(1, 20, 5, 6), -1, name);
+	}
+}
+
+/* ---- runs ------------------------------------------------------------------ */
+
+/* Images in a batch give the bits that they give alone. */
+static void
+test_batch(void)
+{
+	OnnxBuffer file = ir_units(24);
+	const FrShape one = CHECK_SHAPE(1, 24, 14, 15);
+	const FrShape three = CHECK_SHAPE(3, 24, 14, 15);
+	const size_t in = 24 * 14 * 15, out = 48 * 7 * 8;
+
+	for (int i = 0; i < CHECK_ISA_COUNT; i++)
+	{
+		FrNetOptions options = {.kernels = fr_kernels_by_name(check_isas[i])};
+		FrNet *net, *other;
+		int wrong = 0;
+
+		if (!options.kernels)
+			continue;
+
+		FrPlan *batch = make_plan(&file, &options, &three, &net);
+		FrPlan *single = make_plan(&file, &options, &one, &other);
+		float *images = malloc(3 * in * sizeof(float));
+
+		check_fill_input(images, &three, 9);
+		memcpy(fr_plan_input(batch, 0), images, 3 * in * sizeof(float));
+		fr_plan_run(batch, NULL, NULL);
+		for (size_t n = 0; n < 3; n++)
+		{
+			memcpy(fr_plan_input(single, 0), images + n * in,
+				   in * sizeof(float));
+			fr_plan_run(single, NULL, NULL);
+			wrong += memcmp(fr_plan_output(single, 0, NULL),
+							fr_plan_output(batch, 0, NULL) + n * out,
+							out * sizeof(float)) != 0;
+		}
+		is_int(wrong, 0, "%s: the batch does not change an image's bits",
+			   check_isas[i]);
+		free(images);
+		fr_net_destroy(net);
+		fr_net_destroy(other);
+	}
+	free(file.data);
+}
+
+/* Cut by rows, by blocks and by columns: nothing changes. */
+static void
+test_pieces(void)
+{
+	OnnxModel model;
+
+	begin_map_model(&model, 256);
+	add_qdq(&model, "x", "a", 1.0f / 64.0f, 128);
+	add_qconv(&model, "a", "c", square(256, 256, 1));
+	add_qdq(&model, "c", "cq", 1.0f, 128);
+	add_qconv(&model, "cq", "d", point(256, 16, 1));
+	onnx_output(&model, "d", 0, NULL);
+	onnx_output(&model, "c", 0, NULL);
+	finish_exact(&model, &CHECK_SHAPE(1, 256, 14, 14), 2, "blocks at a time");
+
+	begin_map_model(&model, 64);
+	add_qdq(&model, "x", "a", 1.0f / 64.0f, 128);
+	add_qconv(&model, "a", "c", square(64, 32, 1));
+	onnx_output(&model, "c", 0, NULL);
+	finish_exact(&model, &CHECK_SHAPE(1, 64, 56, 60), 1, "rows at a time");
+}
+
+static bool
+count_down(void *context)
+{
+	int *left = context;
+
+	return (*left)-- <= 0;
+}
+
+/* Cancelled at the n-th poll, for all n, while planning and while running. */
+static void
+test_cancel(void)
+{
+	OnnxBuffer file = ir_units(16);
+	const FrShape shape = CHECK_SHAPE(1, 16, 16, 16);
+	FrStatus status = FR_ERR_CANCELLED;
+	int wrong = 0, polls = 0;
+	FrNet *net;
+	FrPlan *plan = make_plan(&file, NULL, &shape, &net);
+
+	for (; status != FR_OK && polls < 1000; polls++)
+	{
+		int left = polls;
+		FrCancel cancel = {count_down, &left};
+
+		status = fr_plan_run(plan, &cancel, NULL);
+		wrong += status != FR_OK && status != FR_ERR_CANCELLED;
+	}
+	ok(status == FR_OK && wrong == 0 && polls > 6,
+	   "a run stops at each of %d polls", polls);
+	fr_net_destroy(net);
+	status = FR_ERR_CANCELLED;
+	for (polls = 0; status != FR_OK && polls < 2000; polls++)
+	{
+		int left = polls;
+		FrCancel cancel = {count_down, &left};
+		FrError error = {0};
+
+		net = check_net(&file, NULL, &fr_allocator_malloc, &status, &error);
+		status = fr_net_plan(net, &shape, &cancel, &plan, &error);
+		wrong += status != FR_OK && status != FR_ERR_CANCELLED;
+		fr_net_destroy(net);
+	}
+	ok(status == FR_OK && wrong == 0, "planning stops at each of %d polls",
+	   polls);
+	free(file.data);
+}
+
+/* A network with all that planning may allocate for. */
+static OnnxBuffer
+small_network(void)
+{
+	OnnxModel model;
+
+	begin_map_model(&model, 8);
+	add_dyadic_norm(&model, "x", "n", 8);
+	add_qdq(&model, "n", "a", 1.0f / 64.0f, 90);
+	add_qconv(&model, "a", "c", square(8, 16, 1));
+	add_dyadic_prelu(&model, "c", "p", 16);
+	add_qdq(&model, "p", "pq", 0.5f, 90);
+	add_qconv(&model, "pq", "w",
+			  (ConvLayer){16, 16, 3, 3, 1, 1, 16, {1, 1, 1, 1}, true});
+	onnx_node(&model, "Flatten", "f", "w", "f");
+	add_qdq(&model, "f", "fq", 1.0f, 90);
+	add_weights(&model, "y", CHECK_DIMS(16 * 4 * 4, 8), 1);
+	onnx_node(&model, "MatMul", "y", "fq y.d", "y");
+	onnx_output(&model, "y", 0, NULL);
+	return onnx_finish(&model);
+}
+
+static void
+test_allocation_failures(void)
+{
+	OnnxBuffer file = small_network();
+	TestMemory memory = {0};
+	FrStatus status = FR_ERR_NOMEM;
+	int wrong = 0;
+
+	check_exact(&file, &CHECK_SHAPE(2, 8, 4, 4), 2, "a small network");
+	for (long n = 1; status != FR_OK && n < 5000; n++)
+	{
+		FrAllocator allocator = test_allocator(&memory);
+		FrError error = {0};
+		FrPlan *plan = NULL;
+
+		memory.requests = 0;
+		memory.fail_at = n;
+
+		FrNet *net = check_net(&file, NULL, &allocator, &status, &error);
+
+		if (status == FR_OK)
+			status =
+				fr_net_plan(net, &CHECK_SHAPE(1, 8, 4, 4), NULL, &plan, &error);
+		wrong += status != FR_OK && status != FR_ERR_NOMEM;
+		fr_net_destroy(net);
+		wrong += memory.live != 0;
+		memory.live = 0;
+	}
+	is_status(status, FR_OK, &(FrError){0}, "the net is planned in the end");
+	is_int(wrong, 0, "%ld failing allocations are reported and leak nothing",
+		   memory.requests);
+	free(file.data);
+}
+
+int
+main(void)
+{
+	test_geometry();
+	test_products();
+	test_ir_units();
+	test_variants();
+	test_odd();
+	test_shared();
+	test_random();
+	test_batch();
+	test_pieces();
+	test_cancel();
+	test_allocation_failures();
+	return tap_done();
+}
