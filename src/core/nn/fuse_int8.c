@@ -39,23 +39,32 @@ single_constant(const FrPlanner *planner, int32_t value, FrDtype dtype)
 			   : NULL;
 }
 
-/* Scale and zero point of a tensor of uint8; false when a node has others. */
+/* Scale and zero point of QuantizeLinear or DequantizeLinear of a tensor; false
+ * when they are not two numbers.  Kernels have unsigned bytes: signed ones are
+ * kept with 128 added, the zero point likewise. */
 static bool
 read_quantization(const FrPlanner *planner, const FrNode *node,
 				  Quantization *quantization)
 {
+	int32_t bytes =
+		node->op == FR_OP_QUANTIZE ? node->outputs[0] : node->inputs[0];
+	FrDtype dtype = planner->graph->values[bytes].dtype;
 	const float *scale = single_constant(planner, node->inputs[1], FR_FLOAT32);
-	const uint8_t *zero = NULL;
+	int zero = 0;
 
-	if (!scale)
+	if (!scale || (dtype != FR_UINT8 && dtype != FR_INT8))
 		return false;
 	if (node->input_count > 2 && node->inputs[2] >= 0)
 	{
-		zero = single_constant(planner, node->inputs[2], FR_UINT8);
-		if (!zero)
+		const void *data = single_constant(planner, node->inputs[2], dtype);
+
+		if (!data)
 			return false;
+		zero =
+			dtype == FR_INT8 ? *(const int8_t *) data : *(const uint8_t *) data;
 	}
-	*quantization = (Quantization){*scale, zero ? *zero : 0};
+	*quantization =
+		(Quantization){*scale, dtype == FR_INT8 ? zero + 128 : zero};
 	return *scale > 0.0f && isfinite(*scale) && isfinite(1.0f / *scale);
 }
 
@@ -72,7 +81,6 @@ can_be_bytes(const FrPlanner *planner, int32_t value, Quantization *made)
 	int64_t dims[4];
 
 	if (maker < 0 || nodes[maker].op != FR_OP_QUANTIZE ||
-		planner->graph->values[value].dtype != FR_UINT8 ||
 		!is_float_variable(planner, nodes[maker].inputs[0]) ||
 		!fr_blocked_dims(shape_of(planner, value), dims) ||
 		planner->is_output[value] ||
@@ -152,6 +160,18 @@ only_reader(const FrPlanner *planner, int32_t value)
 	return planner->use_nodes[planner->use_first[value]];
 }
 
+/* Whether a product can read a map of this shape in place of vectors. */
+static bool
+is_map_of(const FrShape *map, const FrShape *flat)
+{
+	int64_t pixels;
+
+	if (map->rank != 4 || flat->rank != 2 || map->dims[0] != flat->dims[0])
+		return false;
+	pixels = map->dims[2] * map->dims[3];
+	return map->dims[1] >= FR_BLOCK || pixels == 1;
+}
+
 /*
  * Flatten, QuantizeLinear, DequantizeLinear become QuantizeLinear,
  * DequantizeLinear, Flatten, with the same result, so that a fully connected
@@ -173,7 +193,7 @@ move_flatten(FrPlanner *planner, int32_t index)
 
 	if (first < 0 || nodes[first].op != FR_OP_QUANTIZE ||
 		nodes[first].inputs[0] != flat || values[map].constant ||
-		values[map].shape.rank != 4 || values[flat].shape.rank != 2)
+		!is_map_of(&values[map].shape, &values[flat].shape))
 		return false;
 
 	int32_t bytes = nodes[first].outputs[0];

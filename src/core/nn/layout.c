@@ -102,7 +102,7 @@ new_slot(FrPlanner *planner, int32_t value, int lanes, int32_t *index)
 					   source->name ? source->name : "");
 	slot->images = dims[0];
 	slot->channels = (int) dims[1];
-	if (source->dtype == FR_UINT8) /* quads of bytes instead of floats */
+	if (fr_dtype_size(source->dtype) == 1) /* quads of bytes, not floats */
 		slot->channels = (slot->channels + FR_QUAD - 1) / FR_QUAD;
 	slot->height = (int) dims[2];
 	slot->width = (int) dims[3];
