@@ -2,10 +2,8 @@
  * int8_epilogue.h: from integer sums to floats and bytes (template).
  *
  * Scale, bias, residual, activation, and then the value is stored as a float,
- * as a byte, or both.  Rounding adds and subtracts 1.5 * 2^23, which leaves
- * the nearest integer (ties to even) in the low bits, on every machine alike;
- * these files are compiled without fused multiply-add, so that all
- * instruction sets give the same bits.
+ * as a byte, or both.  These files are compiled without fused multiply-add, so
+ * that all instruction sets give the same bits.
  */
 #ifndef FR_KERNELS_INT8_EPILOGUE_H
 #define FR_KERNELS_INT8_EPILOGUE_H
@@ -14,49 +12,12 @@
 #include <string.h>
 
 #include "kernels/int8_kernels.h"
-#include "kernels/nn_vector.h"
-
-#define ROUND_MAGIC 12582912.0f /* 1.5 * 2^23 */
-
-typedef uint8_t VecBytes __attribute__((vector_size(VL)));
+#include "kernels/nn_quantize.h"
 
 ALWAYS_INLINE Vec
 floats_of_ints(VecInt value)
 {
 	return __builtin_convertvector(value, Vec);
-}
-
-/* What quantising needs, for one vector of channels. */
-typedef struct Quantizer
-{
-	Vec scale, shift, low, high;
-	VecInt offset; /* bits of the magic number less the zero point */
-} Quantizer;
-
-ALWAYS_INLINE Quantizer
-quantizer_at(const FrQuantize *quantize, ptrdiff_t channel)
-{
-	const VecInt magic = (VecInt) vec_set(ROUND_MAGIC);
-
-	return (Quantizer){
-		.scale = vec_load(quantize->scale + channel),
-		.shift = vec_load(quantize->shift + channel),
-		.low = vec_set((float) -quantize->zero_point),
-		.high = vec_set((float) (255 - quantize->zero_point)),
-		.offset = magic - quantize->zero_point,
-	};
-}
-
-/* The order of the limits makes NaN the lowest byte. */
-ALWAYS_INLINE void
-store_bytes(uint8_t *target, Vec value, const Quantizer *q)
-{
-	const Vec limited =
-		vec_min(vec_max(value * q->scale + q->shift, q->low), q->high);
-	const VecInt rounded = (VecInt) (limited + ROUND_MAGIC) - q->offset;
-	const VecBytes bytes = __builtin_convertvector(rounded, VecBytes);
-
-	memcpy(target, &bytes, sizeof bytes);
 }
 
 /* Where a tile begins, and where its pixels lie from there. */

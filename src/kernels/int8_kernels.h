@@ -18,20 +18,10 @@
 
 #include "kernels/nn_kernels.h"
 
-#define FR_QUAD		   4  /* channels whose products are summed at once */
-#define FR_BYTE_BLOCK  64 /* channels per block of a u8 tensor */
-#define FR_BYTE_BLOCKS (FR_BYTE_BLOCK / FR_BLOCK) /* float blocks in it */
+#define FR_QUAD 4 /* channels whose products are summed at once */
 
 /* Products of a sum: with more, partial sums could overflow 32 bits. */
 #define FR_INT8_MAX_DEPTH 32768
-
-/* From float to u8: byte = clamp(round(value * scale[c] + shift[c]), 0 -
- * zero_point, 255 - zero_point) + zero_point; ties go to even, NaN to 0. */
-typedef struct FrQuantize
-{
-	const float *scale, *shift; /* [blocks * 16] */
-	int zero_point;				/* 0..255 */
-} FrQuantize;
 
 /*
  * Convolution of one image, group 1:

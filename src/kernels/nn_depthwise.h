@@ -11,6 +11,7 @@
 #define FR_KERNELS_NN_DEPTHWISE_H
 
 #include "kernels/nn_epilogue.h"
+#include "kernels/nn_quantize.h"
 
 #define DEPTHWISE_PIXELS 8
 
@@ -21,6 +22,7 @@ typedef struct Window
 	const float *weights;
 	const float *residual; /* or NULL */
 	float *output;
+	uint8_t *bytes; /* instead of output, or NULL */
 	ptrdiff_t channel;
 } Window;
 
@@ -84,6 +86,23 @@ window_add_any(Vec *sums, int pixels, const FrDepthwiseTask *task,
 	}
 }
 
+/* End a run whose outputs become bytes. */
+ALWAYS_INLINE void
+run_end_bytes(Vec *sums, int count, const FrDepthwiseTask *task,
+			  ptrdiff_t channel, const float *residual, uint8_t *bytes)
+{
+	const Places places = {FR_BLOCK, NULL}, packed = {VL, NULL};
+	const Quantizer quantizer = quantizer_at(&task->quantize, channel);
+	float values[DEPTHWISE_PIXELS * VL];
+
+	run_end(sums, count, &task->epilogue, channel, residual, places, values,
+			packed);
+#pragma GCC unroll 16
+	for (int i = 0; i < count; ++i)
+		store_bytes(bytes + i * FR_BYTE_BLOCK, vec_load(values + i * VL),
+					&quantizer);
+}
+
 /* The next pixels outputs; pixels and step (1, 2: 3 x 3 filters; 0: any) are
  * constants. */
 ALWAYS_INLINE void
@@ -105,11 +124,18 @@ window_run(const FrDepthwiseTask *task, Window *window, const Vec *held,
 		else
 			window_add_3x3(sums, pixels, step, task, window->input + v,
 						   window->weights + v, held);
-		run_end(sums, pixels, &task->epilogue, window->channel + v, residual,
-				places, window->output + v, places);
+		if (window->bytes)
+			run_end_bytes(sums, pixels, task, window->channel + v, residual,
+						  window->bytes + v);
+		else
+			run_end(sums, pixels, &task->epilogue, window->channel + v,
+					residual, places, window->output + v, places);
 	}
 	window->input += pixels * task->in_pixel;
-	window->output += pixels * FR_BLOCK;
+	if (window->bytes)
+		window->bytes += pixels * FR_BYTE_BLOCK;
+	else
+		window->output += pixels * FR_BLOCK;
 	if (window->residual)
 		window->residual += pixels * FR_BLOCK;
 }
@@ -131,7 +157,10 @@ window_rows(const FrDepthwiseTask *task, const Window *first, int width,
 		int left = task->out_w;
 
 		window.input += y * task->in_row;
-		window.output += y * task->out_row;
+		if (window.bytes)
+			window.bytes += y * task->byte_row;
+		else
+			window.output += y * task->out_row;
 		if (window.residual)
 			window.residual += y * task->res_row;
 		for (; left >= width; left -= width)
@@ -186,7 +215,11 @@ depthwise(const FrDepthwiseTask *task)
 			task->input + block * task->in_block,
 			task->weights + block * taps * FR_BLOCK,
 			task->residual ? task->residual + block * task->res_block : NULL,
-			task->output + block * task->out_block,
+			task->bytes ? NULL : task->output + block * task->out_block,
+			task->bytes
+				? task->bytes + block / FR_BYTE_BLOCKS * task->byte_block +
+					  block % FR_BYTE_BLOCKS * FR_BLOCK
+				: NULL,
 			(ptrdiff_t) block * FR_BLOCK};
 
 		window_functions[step][is_by_7](task, &first);

@@ -21,7 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FR_BLOCK 16 /* channels per block: one AVX-512 register */
+#define FR_BLOCK	   16 /* channels per block: one AVX-512 register */
+#define FR_BYTE_BLOCK  64 /* channels per block of a u8 tensor */
+#define FR_BYTE_BLOCKS (FR_BYTE_BLOCK / FR_BLOCK) /* float blocks in it */
 
 typedef enum FrActivation
 {
@@ -152,6 +154,14 @@ typedef struct FrWinogradTask
 	float *sums;   /* [36][output blocks at a time][tiles][16] */
 } FrWinogradTask;
 
+/* From float to u8: byte = clamp(round(value * scale[c] + shift[c]), 0 -
+ * zero_point, 255 - zero_point) + zero_point; ties go to even, NaN to 0. */
+typedef struct FrQuantize
+{
+	const float *scale, *shift; /* [blocks * 16] */
+	int zero_point;				/* 0..255 */
+} FrQuantize;
+
 /* Depthwise convolution of one image: one filter per channel. */
 typedef struct FrDepthwiseTask
 {
@@ -160,6 +170,11 @@ typedef struct FrDepthwiseTask
 	int kernel_h, kernel_w;
 	float *output;
 	ptrdiff_t out_block, out_row;
+	/* Or NULL: outputs are stored as bytes instead, in the layout of
+	 * int8_kernels.h; strides in bytes. */
+	uint8_t *bytes;
+	ptrdiff_t byte_block, byte_row;
+	FrQuantize quantize;
 	int blocks, out_h, out_w;
 	const float *residual;
 	ptrdiff_t res_block, res_row;

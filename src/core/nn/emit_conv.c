@@ -373,10 +373,24 @@ fr_emit_depthwise(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	task->tap_col = (ptrdiff_t) FR_BLOCK * window->dilation[1];
 	task->kernel_h = window->kernel[0];
 	task->kernel_w = window->kernel[1];
-	task->output = fr_slot_data(planner, unit->out_slot);
-	task->out_block = out->block;
-	task->out_row = out->row;
-	task->blocks = out->blocks;
+	if (unit->int8)
+	{
+		task->bytes = (uint8_t *) fr_slot_data(planner, unit->out_slot);
+		task->byte_block = out->block * (ptrdiff_t) sizeof(float);
+		task->byte_row = out->row * (ptrdiff_t) sizeof(float);
+		step->byte_image = out->image * (ptrdiff_t) sizeof(float);
+		status = fr_emit_quantizer(planner, unit->int8, unit->out_channels,
+								   &task->quantize);
+		if (status != FR_OK)
+			return status;
+	}
+	else
+	{
+		task->output = fr_slot_data(planner, unit->out_slot);
+		task->out_block = out->block;
+		task->out_row = out->row;
+	}
+	task->blocks = in->blocks;
 	task->out_h = out->height;
 	task->out_w = out->width;
 	if (unit->operand >= 0)
@@ -387,7 +401,7 @@ fr_emit_depthwise(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	}
 	task->weights = packed->data;
 
-	double work = (double) out->blocks * FR_BLOCK * out->height * out->width *
+	double work = (double) in->blocks * FR_BLOCK * out->height * out->width *
 				  task->kernel_h * task->kernel_w;
 
 	step->description.weight_bytes = packed->bytes;
@@ -395,8 +409,8 @@ fr_emit_depthwise(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 							  out->height * out->width * task->kernel_h *
 							  task->kernel_w;
 	fr_split_rows(step, work, out->height);
-	return fr_describe(planner, step, "depthwise %dx%d s%d%s%s %s",
+	return fr_describe(planner, step, "depthwise %dx%d s%d%s%s%s %s",
 					   task->kernel_h, task->kernel_w, window->stride[0],
 					   fr_fused_text(unit), unit->operand >= 0 ? " +add" : "",
-					   planner->kernels->isa);
+					   unit->int8 ? " to bytes" : "", planner->kernels->isa);
 }

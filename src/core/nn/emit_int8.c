@@ -32,9 +32,9 @@ in_bytes(ptrdiff_t floats)
 	return floats * (ptrdiff_t) sizeof(float);
 }
 
-static FrStatus
-emit_quantizer(FrPlanner *planner, const FrInt8Unit *int8, int channels,
-			   FrQuantize *quantize)
+FrStatus
+fr_emit_quantizer(FrPlanner *planner, const FrInt8Unit *int8, int channels,
+				  FrQuantize *quantize)
 {
 	FrStatus status = fr_blocked_constant(planner, int8->byte_scale, channels,
 										  &quantize->scale);
@@ -159,7 +159,7 @@ fill_epilogue(FrPlanner *planner, const FrUnit *unit, FrInt8ConvTask *task)
 		(status = fr_blocked_constant(planner, unit->slope, channels,
 									  &epilogue->slope)) != FR_OK)
 		return status;
-	return emit_quantizer(planner, unit->int8, channels, &task->quantize);
+	return fr_emit_quantizer(planner, unit->int8, channels, &task->quantize);
 }
 
 /* One pixel per image when the output has only one: the weights are read once
@@ -268,7 +268,7 @@ emit_quantize(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	};
 
 	FrStatus status =
-		emit_quantizer(planner, unit->int8, in->channels, &task->quantize);
+		fr_emit_quantizer(planner, unit->int8, in->channels, &task->quantize);
 
 	if (status != FR_OK)
 		return status;

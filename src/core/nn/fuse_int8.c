@@ -469,6 +469,18 @@ unit_writing(const FrPlanner *planner, int32_t value)
 	return unit && unit->output == value ? unit : NULL;
 }
 
+/* Whether a unit's epilogue can make the bytes.  A depthwise convolution
+ * stores nothing else then. */
+static bool
+can_write_bytes(const FrPlanner *planner, const FrUnit *unit)
+{
+	if (unit->kind == FR_UNIT_INT8)
+		return unit->int8->bytes < 0;
+	return unit->kind == FR_UNIT_DEPTHWISE && !unit->int8 && !unit->source &&
+		   unit->part_count == 0 && !planner->is_output[unit->output] &&
+		   use_count(planner, unit->output) == 1;
+}
+
 /* The bytes that a QuantizeLinear makes: by the unit that writes what it
  * reads, or by a step of their own. */
 static FrStatus
@@ -488,27 +500,23 @@ take_quantize(FrPlanner *planner, int32_t index)
 		return status;
 
 	size_t channels = (size_t) shape_of(planner, bytes)->dims[1];
-	int32_t last = index, before;
 
-	while ((before = fr_affine_before(planner, value, &input)) >= 0 &&
+	while (fr_affine_before(planner, value, &input) >= 0 &&
 		   fold_affine(planner, &found, channels))
-	{
-		last = before;
 		value = input;
-	}
 
 	FrUnit *maker = unit_writing(planner, value);
-	bool is_attached =
-		maker && maker->kind == FR_UNIT_INT8 && maker->int8->bytes < 0;
+	bool is_attached = maker && can_write_bytes(planner, maker);
 
 	if (!is_attached && !planner->is_byte[bytes])
 		return FR_OK;
 	for (int32_t v = node->inputs[0]; v != value; v = input)
 		planner->is_claimed[fr_affine_before(planner, v, &input)] = true;
-	(void) last;
 	planner->is_byte[bytes] = true;
 	if (is_attached)
 	{
+		if (!maker->int8 && !(maker->int8 = new_int8(planner, quantization)))
+			return FR_ERR_NOMEM;
 		maker->int8->bytes = bytes;
 		maker->int8->byte_scale = found.byte_scale;
 		maker->int8->byte_shift = found.byte_shift;

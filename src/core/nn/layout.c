@@ -444,8 +444,11 @@ lay_out_kernel(FrPlanner *planner, FrUnit *unit)
 	if (status == FR_OK)
 		status = unit->part_count > 0
 					 ? new_merged_output(planner, unit)
-					 : new_output(planner, unit->output,
+					 : new_output(planner,
+								  unit->int8 ? unit->int8->bytes : unit->output,
 								  is_plain ? 0 : FR_BLOCK, &unit->out_slot);
+	if (unit->int8)
+		unit->int8->byte_slot = unit->out_slot;
 	if (status == FR_OK && unit->kind == FR_UNIT_WINOGRAD)
 		new_scratch(planner, fr_winograd_scratch_bytes(planner, unit),
 					&unit->scratch_slot);

@@ -169,7 +169,8 @@ typedef struct FrUnit
 	FrBinary binary; /* ELTWISE with an operand */
 	bool is_operand_vector;
 	int factor_h, factor_w; /* UPSAMPLE */
-	FrInt8Unit *int8;		/* INT8, QUANTIZE, DEQUANTIZE; else NULL */
+	FrInt8Unit *int8;		/* INT8, QUANTIZE, DEQUANTIZE, and DEPTHWISE that
+							 * writes bytes; else NULL */
 
 	/* A merged unit (fuse_merge.c): the values that its output channels are,
 	 * one after another, and the merged unit whose output it reads. */
@@ -301,7 +302,8 @@ typedef struct FrStep
 	FrLines lines;
 	FrBorder border;
 	FrBorder byte_border; /* INT8: of the bytes, beside floats */
-	ptrdiff_t byte_image; /* INT8: bytes between images, of those written */
+	ptrdiff_t byte_image; /* bytes between images of the tensor of bytes; INT8:
+						   * of the one written */
 	const FrPictureInput *pictures; /* BLOCK of a graph input, else NULL */
 	bool is_unpaired;				/* CONV: runs by kernels->unpaired */
 	union
@@ -519,6 +521,8 @@ const char *fr_fused_text(const FrUnit *unit);
 /* Steps that read or write bytes (emit_int8.c): the step; rows or blocks that
  * it is cut along; running a part of them (run_int8.c). */
 FrStatus fr_emit_int8(FrPlanner *planner, const FrUnit *unit, FrStep *step);
+FrStatus fr_emit_quantizer(FrPlanner *planner, const FrInt8Unit *int8,
+						   int channels, FrQuantize *quantize);
 int fr_int8_extent(const FrStep *step);
 void fr_run_int8(const FrStep *step, int64_t image, int first, int count,
 				 const FrInt8Kernels *kernels);

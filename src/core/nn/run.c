@@ -146,14 +146,20 @@ run_depthwise(const FrStep *step, int64_t image, Piece piece,
 	FrDepthwiseTask task = step->u.depthwise;
 
 	task.input += (ptrdiff_t) image * step->in_image + piece.in_shift;
-	task.output += (ptrdiff_t) image * step->out_image + piece.out_shift;
+	if (task.bytes)
+		task.bytes += (ptrdiff_t) image * step->byte_image;
+	else
+		task.output += (ptrdiff_t) image * step->out_image + piece.out_shift;
 	if (task.residual)
 		task.residual +=
 			(ptrdiff_t) image * step->operand_image + piece.operand_shift;
 	if (step->split == FR_SPLIT_ROWS)
 	{
 		task.input += piece.first * task.in_row;
-		task.output += piece.first * task.out_row;
+		if (task.bytes)
+			task.bytes += piece.first * task.byte_row;
+		else
+			task.output += piece.first * task.out_row;
 		if (task.residual)
 			task.residual += piece.first * task.res_row;
 		task.out_h = piece.count;
