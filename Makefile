@@ -188,7 +188,14 @@ check-format: ; clang-format --dry-run -Werror $(C_FILES)
 bench: $(BENCH_BIN) $(COMPARE_BIN)
 	for b in $(BENCH_BIN); do $$b || exit 1; done
 # Networks with random weights for the benchmarks; needs python3-onnx.
-bench-models: ; python3 src/test/bench/make_models.py $${FACEREC_BENCH_MODELS:-build/models}
+BENCH_MODELS = $(or $(FACEREC_BENCH_MODELS),build/models)
+PRETRAINED   = $(or $(FACEREC_TESTDATA),../shared)/models
+QUANTISE     = python3 src/test/bench/make_quantized.py
+bench-models:
+	python3 src/test/bench/make_models.py $(BENCH_MODELS)
+	for m in ir50 mobilefacenet; do $(QUANTISE) $(BENCH_MODELS)/$$m.onnx $(BENCH_MODELS)/$$m-int8.onnx || exit 1; done
+	m=mobilefacenet-128; ! test -f $(PRETRAINED)/$$m.onnx || $(QUANTISE) $(PRETRAINED)/$$m.onnx $(BENCH_MODELS)/$$m-int8.onnx
+	m=face-reidentification-retail-0095; ! test -f $(PRETRAINED)/$$m.onnx || $(QUANTISE) $(PRETRAINED)/$$m.onnx $(BENCH_MODELS)/$$m-int8.onnx 255
 tools: $(TOOL_BIN)
 unit-programs: $(UNIT_BIN) $(NATIVE_BIN)
 test: check-layers check-unit installcheck check-pgtap

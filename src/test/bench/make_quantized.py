@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Write a network with 8-bit weights and activations (QDQ form), for benchmarks.
 
-    python3 src/test/bench/make_quantized.py IN.onnx OUT.onnx [HEIGHT WIDTH]
+    python3 src/test/bench/make_quantized.py IN.onnx OUT.onnx [LARGEST]
 
 Before every convolution of more than 4 channels and every fully connected
 layer its input goes through QuantizeLinear and DequantizeLinear (uint8, one
 scale and zero point per tensor, shared by its readers); weights are int8, one
 scale per output channel, zero point 0.  Depthwise convolutions stay float.
-Ranges come from a few smooth random pictures: right for timing and for
-comparing runtimes, not for accuracy.
+Ranges come from a few smooth random pictures, of values from -1 to 1 or, if
+LARGEST is given, from 0 to that: right for timing and for comparing runtimes,
+not for accuracy.
 
 Needs numpy and onnx (Debian: python3-numpy, python3-onnx).
 """
@@ -108,8 +109,8 @@ def run_node(node, get):
     return simple[node.op_type](x, get(1))
 
 
-def pictures(count, shape):
-    """Smooth random pictures with values in -1..1."""
+def pictures(count, shape, largest):
+    """Smooth random pictures."""
     random = np.random.default_rng(1)
     channels, height, width = shape
     y, x = np.mgrid[0:height, 0:width] / max(height, width)
@@ -120,7 +121,8 @@ def pictures(count, shape):
                 u, v = random.normal(0, 8, 2)
                 plane += random.normal(0, 0.4) * np.cos(
                     u * x + v * y + random.uniform(0, 6.3))
-    return np.clip(out, -1, 1)
+    out = np.clip(out, -1, 1)
+    return (out + 1) * (largest / 2) if largest else out
 
 
 def ranges(model, images):
@@ -214,16 +216,15 @@ class Quantiser:
 
 
 def main(arguments):
-    if len(arguments) not in (2, 4):
-        sys.exit("usage: make_quantized.py IN.onnx OUT.onnx [HEIGHT WIDTH]")
+    if len(arguments) not in (2, 3):
+        sys.exit("usage: make_quantized.py IN.onnx OUT.onnx [LARGEST]")
     model = onnx.load(arguments[0])
     if model.opset_import[0].version < 13:
         model = onnx.version_converter.convert_version(model, 13)
     dims = model.graph.input[0].type.tensor_type.shape.dim
     shape = [d.dim_value for d in dims][1:]
-    if len(arguments) == 4:
-        shape[1:] = int(arguments[2]), int(arguments[3])
-    images = pictures(4, shape)
+    largest = np.float32(arguments[2]) if len(arguments) == 3 else None
+    images = pictures(4, shape, largest)
     Quantiser(model, ranges(model, images)).run()
     onnx.save(model, arguments[1])
 

@@ -502,6 +502,48 @@ test_conv_empty(void)
 
 /* ---- depthwise and pooling ---------------------------------------------- */
 
+/* The same outputs as bytes; by powers of two, so that they are what the
+ * floats give. */
+static void
+check_depthwise_bytes(const FrDepthwiseTask *in_floats, Verdict *verdict)
+{
+	FrDepthwiseTask t = *in_floats;
+	const int blocks = t.blocks, byte_blocks = (blocks + 3) / 4;
+	const int zero = random_int(0, 255);
+	Floats scale = floats_new((size_t) blocks * FR_BLOCK, 1);
+	Floats shift = floats_filled((size_t) blocks * FR_BLOCK, 0.0f);
+	uint8_t *bytes = calloc((size_t) byte_blocks * (size_t) (t.out_h * t.out_w),
+							FR_BYTE_BLOCK);
+
+	for (int c = 0; c < blocks * FR_BLOCK; ++c)
+		scale.at[c] = ldexpf(1.0f, random_int(3, 6));
+	t.bytes = bytes;
+	t.output = NULL;
+	t.byte_row = (ptrdiff_t) t.out_w * FR_BYTE_BLOCK;
+	t.byte_block = t.byte_row * t.out_h;
+	t.quantize = (FrQuantize){scale.at, shift.at, zero};
+	kernels->nn->depthwise(&t);
+	for (int c = 0; c < blocks * FR_BLOCK; ++c)
+		for (int i = 0; i < t.out_h * t.out_w; ++i)
+		{
+			const int y = i / t.out_w, x = i % t.out_w;
+			const float value =
+				in_floats->output[c / FR_BLOCK * t.out_block + y * t.out_row +
+								  x * FR_BLOCK + c % FR_BLOCK] *
+				scale.at[c];
+			const float want = fminf(fmaxf(nearbyintf(value), (float) -zero),
+									 (float) (255 - zero));
+			const int got =
+				bytes[c / FR_BYTE_BLOCK * t.byte_block +
+					  (ptrdiff_t) i * FR_BYTE_BLOCK + c % FR_BYTE_BLOCK];
+
+			compare(verdict, (float) got, want + (float) zero, 0, c, y, x);
+		}
+	floats_free(&scale);
+	floats_free(&shift);
+	free(bytes);
+}
+
 static Verdict
 check_depthwise(int blocks, int kernel, int stride, int out_h, int out_w,
 				int residual, int activation)
@@ -563,6 +605,7 @@ check_depthwise(int blocks, int kernel, int stride, int out_h, int out_w,
 	if (!gaps_intact(&output, blocks, t.out_block, out_h, t.out_row,
 					 out_w * FR_BLOCK))
 		compare(&verdict, 1, 0, 0, -1, -1, -1);
+	check_depthwise_bytes(&t, &verdict);
 	floats_free(&input);
 	floats_free(&weights);
 	floats_free(&output);
