@@ -417,7 +417,7 @@ test_variants(void)
 	add_qconv(&model, "pq", "w",
 			  (ConvLayer){24, 24, 3, 3, 1, 1, 24, {1, 1, 1, 1}, true});
 	onnx_node(&model, "Relu", "r", "w", "r");
-	add_qdq(&model, "r", "rq", 2.0f, 0);
+	add_qdq(&model, "r", "rq", 2.0f, 7);
 	add_qconv(&model, "rq", "d", point(24, 16, 1));
 	add_qconv(&model, "rq", "e", square(24, 16, 1));
 	onnx_node(&model, "Add", "y", "d e", "y");
