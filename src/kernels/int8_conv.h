@@ -100,20 +100,26 @@ typedef struct Quads
 	VecInt even, odd;
 } Quads;
 
+typedef int16_t VecShort __attribute__((vector_size(VL * 4)));
+typedef uint16_t VecUnsigned __attribute__((vector_size(VL * 4)));
+
+/* One broadcast from memory, split in registers. */
 ALWAYS_INLINE Quads
 quads_of_pixel(const uint8_t *source)
 {
-	uint32_t quad;
+	int32_t quad;
 
 	memcpy(&quad, source, sizeof quad);
 
-	const VecInt even = {0}, odd = {0};
+	VecInt all = quad - (VecInt){0};
 
-	return (Quads){even + (int32_t) (quad & 0x00ff00ffu),
-				   odd + (int32_t) (quad >> 8 & 0x00ff00ffu)};
+#if defined(__x86_64__)
+	/* Or the compiler splits the quad first, and moves two halves from
+	 * general registers instead of one from memory. */
+	__asm__("" : "+v"(all));
+#endif
+	return (Quads){all & 0x00ff00ff, (VecInt) ((VecUnsigned) all >> 8)};
 }
-
-typedef int16_t VecShort __attribute__((vector_size(VL * 4)));
 
 ALWAYS_INLINE Quads
 quads_of_weights(const int8_t *source)
@@ -121,8 +127,6 @@ quads_of_weights(const int8_t *source)
 	const VecShort pairs = (VecShort) load_ints(source);
 
 	/* Through unsigned: a left shift of a negative number is undefined. */
-	typedef uint16_t VecUnsigned __attribute__((vector_size(VL * 4)));
-
 	return (Quads){(VecInt) ((VecShort) ((VecUnsigned) pairs << 8) >> 8),
 				   (VecInt) (pairs >> 8)};
 }
