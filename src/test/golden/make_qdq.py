@@ -110,12 +110,13 @@ def every_output():
     """QuantizeLinear and DequantizeLinear around every operator, int8."""
     m = Model()
     a = m.qdq("x", 1 / 64, np.int8(-5))
-    b = m.qdq(m.node("Relu", m.conv(a, 3, 16, 3)), 1 / 8, np.int8(-128))
-    c = m.qdq(m.conv(b, 16, 16, 3), 1.0, np.int8(3))
-    d = m.qdq(m.node("Add", b, c), 1.0, np.int8(-7))
-    d = m.qdq(m.node("MaxPool", d, kernel_shape=[2, 2], strides=[2, 2]), 1.0,
-              np.int8(-7))
-    return m.finish(m.qdq(m.conv(d, 16, 5, 1), 8.0, np.int8(0))), (2, 3, 8, 10)
+    b = m.qdq(m.node("Relu", m.conv(a, 3, 16, 3)), 1 / 64, np.int8(-128))
+    c = m.qdq(m.conv(b, 16, 16, 3), 1 / 32, np.int8(3))
+    d = m.qdq(m.node("Add", b, c), 1 / 32, np.int8(-7))
+    d = m.qdq(m.node("MaxPool", d, kernel_shape=[2, 2], strides=[2, 2]),
+              1 / 32, np.int8(-7))
+    v = m.qdq(m.conv(d, 16, 5, 1), 1 / 32, np.int8(-20))
+    return m.finish(v), (2, 3, 8, 10)
 
 
 def head():
