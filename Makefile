@@ -193,7 +193,7 @@ PRETRAINED   = $(or $(FACEREC_TESTDATA),../shared)/models
 QUANTISE     = python3 src/test/bench/make_quantized.py
 bench-models:
 	python3 src/test/bench/make_models.py $(BENCH_MODELS)
-	for m in ir50 mobilefacenet; do $(QUANTISE) $(BENCH_MODELS)/$$m.onnx $(BENCH_MODELS)/$$m-int8.onnx || exit 1; done
+	for m in ir50 mobilefacenet facenet sphereface20; do $(QUANTISE) $(BENCH_MODELS)/$$m.onnx $(BENCH_MODELS)/$$m-int8.onnx || exit 1; done
 	m=mobilefacenet-128; ! test -f $(PRETRAINED)/$$m.onnx || $(QUANTISE) $(PRETRAINED)/$$m.onnx $(BENCH_MODELS)/$$m-int8.onnx
 	m=face-reidentification-retail-0095; ! test -f $(PRETRAINED)/$$m.onnx || $(QUANTISE) $(PRETRAINED)/$$m.onnx $(BENCH_MODELS)/$$m-int8.onnx 255
 tools: $(TOOL_BIN)

@@ -51,6 +51,8 @@ static const ModelCase model_cases[] = {
 	{"ir50-int8.onnx", {4, {1, 3, 112, 112}}, true, false},
 	{"ir50-int8.onnx", {4, {8, 3, 112, 112}}, true, false},
 	{"mobilefacenet-int8.onnx", {4, {1, 3, 112, 112}}, true, false},
+	{"facenet-int8.onnx", {4, {1, 3, 160, 160}}, true, false},
+	{"sphereface20-int8.onnx", {4, {1, 3, 112, 96}}, true, false},
 	{"mobilefacenet-128-int8.onnx", {4, {1, 3, 112, 112}}, true, false},
 	{"face-reidentification-retail-0095-int8.onnx",
 	 {4, {1, 3, 128, 128}},
