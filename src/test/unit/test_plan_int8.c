@@ -522,6 +522,26 @@ test_odd(void)
 	}
 }
 
+/* An int32 bias behind a DequantizeLinear of its own. */
+static void
+test_integer_bias(void)
+{
+	const int32_t bias[20] = {-3000, 5, 70000, -1};
+	const float scale = 1.0f / 16384.0f;
+	OnnxModel model;
+
+	begin_map_model(&model, 16);
+	add_qdq(&model, "x", "a", 1.0f / 64.0f, 128);
+	add_weights(&model, "c", CHECK_DIMS(20, 16, 3, 3), 0);
+	onnx_weight_raw(&model, "bi", ONNX_INT32, CHECK_DIMS(20), bias,
+					sizeof bias);
+	onnx_weight_f32(&model, "bs", 0, NULL, &scale);
+	onnx_node(&model, "DequantizeLinear", "b", "bi bs", "b");
+	onnx_node(&model, "Conv", "y", "a c.d b", "y");
+	onnx_output(&model, "y", 0, NULL);
+	finish_exact(&model, &CHECK_SHAPE(1, 16, 6, 7), 1, "an integer bias");
+}
+
 /* Weights that an integer convolution and another operator read; a quantised
  * map that nothing but an output reads; a depth beyond 32-bit sums. */
 static void
@@ -700,6 +720,14 @@ test_pieces(void)
 	add_qconv(&model, "a", "c", square(64, 32, 1));
 	onnx_output(&model, "c", 0, NULL);
 	finish_exact(&model, &CHECK_SHAPE(1, 64, 56, 60), 1, "rows at a time");
+
+	begin_map_model(&model, 256);
+	add_qdq(&model, "x", "a", 1.0f / 64.0f, 128);
+	add_qconv(&model, "a", "c", point(256, 512, 1));
+	add_qdq(&model, "c", "cq", 0.25f, 128);
+	add_qconv(&model, "cq", "d", point(512, 8, 1));
+	onnx_output(&model, "d", 0, NULL);
+	finish_exact(&model, &CHECK_SHAPE(400, 256, 1, 1), 2, "images at a time");
 }
 
 static bool
@@ -813,6 +841,7 @@ main(void)
 	test_ir_units();
 	test_variants();
 	test_odd();
+	test_integer_bias();
 	test_shared();
 	test_random();
 	test_batch();
