@@ -10,6 +10,12 @@
  */
 #include "plan_layers.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define IS_SANITIZED true
+#else
+#define IS_SANITIZED false
+#endif
+
 /* ---- layers ---------------------------------------------------------------- */
 
 static int
@@ -583,7 +589,7 @@ test_shared(void)
 
 /* ---- random networks -------------------------------------------------------- */
 
-#define NETWORKS 40
+#define NETWORKS (IS_SANITIZED ? 12 : 40)
 #define LAYERS	 10
 
 static uint32_t choice_seed;
@@ -713,13 +719,15 @@ test_pieces(void)
 	add_qconv(&model, "cq", "d", point(256, 16, 1));
 	onnx_output(&model, "d", 0, NULL);
 	onnx_output(&model, "c", 0, NULL);
-	finish_exact(&model, &CHECK_SHAPE(1, 256, 14, 14), 2, "blocks at a time");
+	finish_exact(&model, &CHECK_SHAPE(1, 256, 10, 10), 2, "blocks at a time");
 
 	begin_map_model(&model, 64);
 	add_qdq(&model, "x", "a", 1.0f / 64.0f, 128);
 	add_qconv(&model, "a", "c", square(64, 32, 1));
 	onnx_output(&model, "c", 0, NULL);
-	finish_exact(&model, &CHECK_SHAPE(1, 64, 56, 60), 1, "rows at a time");
+	finish_exact(&model, &CHECK_SHAPE(1, 64, 52, 53), 1, "rows at a time");
+	if (IS_SANITIZED)
+		return;
 
 	begin_map_model(&model, 256);
 	add_qdq(&model, "x", "a", 1.0f / 64.0f, 128);
@@ -727,7 +735,7 @@ test_pieces(void)
 	add_qdq(&model, "c", "cq", 0.25f, 128);
 	add_qconv(&model, "cq", "d", point(512, 8, 1));
 	onnx_output(&model, "d", 0, NULL);
-	finish_exact(&model, &CHECK_SHAPE(400, 256, 1, 1), 2, "images at a time");
+	finish_exact(&model, &CHECK_SHAPE(400, 256, 1, 1), 2, "vectors at a time");
 }
 
 static bool
