@@ -131,6 +131,16 @@ bool fr_onnx_read_ints(FrBytes message, uint32_t field_number, int64_t *out,
 bool fr_onnx_read_floats(FrBytes message, uint32_t field_number, float *out,
 						 size_t capacity, size_t *count);
 
+/* The engine's type for the tensor's elements and what they take in it;
+ * CORRUPT when the file holds more or fewer than the shape says. */
+FrStatus fr_onnx_tensor_measure(const FrOnnxTensor *tensor, FrDtype *dtype,
+								size_t *size_bytes, FrError *error);
+
+/* Write count elements, from first on, to out; the tensor has passed
+ * fr_onnx_tensor_measure.  Typed (not raw) data is written as a whole. */
+void fr_onnx_tensor_decode(const FrOnnxTensor *tensor, size_t first,
+						   size_t count, void *out);
+
 /*
  * The tensor's elements in a type the engine has: float, float16, bfloat16
  * and double become FR_FLOAT32; the 16-bit integers and int32 FR_INT32;

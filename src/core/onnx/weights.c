@@ -225,15 +225,35 @@ store_element(const FrOnnxTensor *tensor, FrDtype dtype, uint64_t bits,
 	}
 }
 
+/* Elements first to first + count. */
 static void
-convert_raw(const FrOnnxTensor *tensor, const ElementRule *rule, void *out)
+convert_raw(const FrOnnxTensor *tensor, const ElementRule *rule, size_t first,
+			size_t count, void *out)
 {
-	for (size_t i = 0; i < tensor->element_count; i++)
+	const uint8_t *raw = tensor->raw.data + first * rule->raw_bytes;
+
+	for (size_t i = 0; i < count; i++)
 	{
 		uint64_t bits = 0;
 
-		memcpy(&bits, tensor->raw.data + i * rule->raw_bytes, rule->raw_bytes);
+		memcpy(&bits, raw + i * rule->raw_bytes, rule->raw_bytes);
 		store_element(tensor, rule->dtype, bits, i, out);
+	}
+}
+
+/* The same for the common type that needs converting. */
+static void
+convert_halves(const FrOnnxTensor *tensor, size_t first, size_t count,
+			   float *out)
+{
+	const uint8_t *raw = tensor->raw.data + first * sizeof(uint16_t);
+
+	for (size_t i = 0; i < count; i++)
+	{
+		uint16_t half;
+
+		memcpy(&half, raw + i * sizeof half, sizeof half);
+		out[i] = float_of_half(half);
 	}
 }
 
@@ -305,17 +325,24 @@ fail_size(const FrOnnxTensor *tensor, size_t found, const char *unit,
 				   unit);
 }
 
+/* Whether the elements in the file are bit for bit what they become. */
+static bool
+is_ready(const FrOnnxTensor *tensor, const ElementRule *rule)
+{
+	return tensor->has_raw && rule->raw_bytes == fr_dtype_size(rule->dtype) &&
+		   rule->dtype != FR_BOOL && tensor->data_type != FR_ONNX_UINT32;
+}
+
 FrStatus
-fr_onnx_tensor_data(const FrOnnxTensor *tensor, FrArena *arena, FrDtype *dtype,
-					const void **data, FrError *error)
+fr_onnx_tensor_measure(const FrOnnxTensor *tensor, FrDtype *dtype,
+					   size_t *size_bytes, FrError *error)
 {
 	const ElementRule *rule = &element_rules[tensor->data_type];
 	size_t count = tensor->element_count;
-	size_t element_bytes = fr_dtype_size(rule->dtype);
-	size_t raw_bytes, out_bytes, found;
+	size_t raw_bytes, found;
 
 	if (!fr_size_mul(count, rule->raw_bytes, &raw_bytes) ||
-		!fr_size_mul(count, element_bytes, &out_bytes))
+		!fr_size_mul(count, fr_dtype_size(rule->dtype), size_bytes))
 		return fail_size(tensor, tensor->raw.length, "bytes", error);
 	/* Checked before anything is allocated, so that the file's own size
 	 * bounds what a shape can ask for. */
@@ -325,24 +352,51 @@ fr_onnx_tensor_data(const FrOnnxTensor *tensor, FrArena *arena, FrDtype *dtype,
 		(!walk_typed(tensor, rule, NULL, &found) || found != count))
 		return fail_size(tensor, found, "elements", error);
 	*dtype = rule->dtype;
-	if (tensor->has_raw && count > 0 && rule->raw_bytes == element_bytes &&
-		rule->dtype != FR_BOOL && tensor->data_type != FR_ONNX_UINT32 &&
-		(uintptr_t) tensor->raw.data % element_bytes == 0)
+	return FR_OK;
+}
+
+void
+fr_onnx_tensor_decode(const FrOnnxTensor *tensor, size_t first, size_t count,
+					  void *out)
+{
+	const ElementRule *rule = &element_rules[tensor->data_type];
+	size_t found;
+
+	if (count == 0)
+		return;
+	if (!tensor->has_raw)
+		(void) walk_typed(tensor, rule, out, &found);
+	else if (is_ready(tensor, rule))
+		memcpy(out, tensor->raw.data + first * rule->raw_bytes,
+			   count * rule->raw_bytes);
+	else if (tensor->data_type == FR_ONNX_FLOAT16)
+		convert_halves(tensor, first, count, out);
+	else
+		convert_raw(tensor, rule, first, count, out);
+}
+
+FrStatus
+fr_onnx_tensor_data(const FrOnnxTensor *tensor, FrArena *arena, FrDtype *dtype,
+					const void **data, FrError *error)
+{
+	const ElementRule *rule = &element_rules[tensor->data_type];
+	size_t size_bytes;
+	FrStatus status = fr_onnx_tensor_measure(tensor, dtype, &size_bytes, error);
+
+	if (status != FR_OK)
+		return status;
+	if (is_ready(tensor, rule) && tensor->element_count > 0 &&
+		(uintptr_t) tensor->raw.data % rule->raw_bytes == 0)
 	{
 		*data = tensor->raw.data;
 		return FR_OK;
 	}
 
-	void *copy = fr_arena_alloc(arena, out_bytes);
+	void *copy = fr_arena_alloc(arena, size_bytes);
 
 	if (!copy)
-		return fr_fail_nomem(error, out_bytes);
-	if (tensor->has_raw && tensor->data_type == FR_ONNX_FLOAT && count > 0)
-		memcpy(copy, tensor->raw.data, raw_bytes);
-	else if (tensor->has_raw)
-		convert_raw(tensor, rule, copy);
-	else
-		(void) walk_typed(tensor, rule, copy, &found);
+		return fr_fail_nomem(error, size_bytes);
+	fr_onnx_tensor_decode(tensor, 0, tensor->element_count, copy);
 	*data = copy;
 	return FR_OK;
 }
