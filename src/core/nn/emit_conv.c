@@ -30,58 +30,49 @@
 /* Packed weights that are allowed however small the arena's limit is. */
 #define MIN_PACKED_BYTES ((size_t) 32 << 20)
 
-/* bias + scale * (weights * pre_shift), as the epilogue wants it. */
-static FrStatus
-fold_bias(FrPlanner *planner, const FrUnit *unit, const float **bias)
+FrStatus
+fr_find_packed(FrPlanner *planner, const FrPackKey *key,
+			   const FrPacked **packed)
 {
-	int group = unit->window.group;
-	int group_in = unit->in_channels / group;
-	int group_out = unit->out_channels / group;
-	ptrdiff_t taps =
-		(ptrdiff_t) unit->window.kernel[0] * unit->window.kernel[1];
-	float *folded = fr_arena_alloc_zeroed(
-		&planner->scratch, (size_t) unit->out_channels, sizeof(float));
+	FrPackStore *store = &planner->plan->weights;
+	const void *raw = key->bytes ? (const void *) key->bytes : key->weights;
+	size_t max_bytes = MIN_PACKED_BYTES, raw_bytes = 0;
 
-	if (!folded)
-		return fr_fail_nomem(planner->error,
-							 (size_t) unit->out_channels * sizeof(float));
-	for (int o = 0; o < unit->out_channels; o++)
+	for (int v = 0; v < planner->source->value_count; v++)
 	{
-		double sum = 0.0;
+		const FrValue *value = &planner->source->values[v];
+		size_t count;
 
-		for (int i = 0; i < group_in && unit->pre_shift; i++)
-		{
-			double taps_sum = 0.0;
-
-			for (ptrdiff_t t = 0; t < taps; t++)
-				taps_sum +=
-					(double) unit
-						->weights[unit->is_transposed
-									  ? (i * taps + t) * unit->out_channels + o
-									  : ((ptrdiff_t) o * group_in + i) * taps +
-											t];
-			sum += taps_sum *
-				   (double) unit->pre_shift[o / group_out * group_in + i];
-		}
-		folded[o] =
-			(float) ((double) unit->bias[o] + (double) unit->scale[o] * sum);
+		if (!value->constant || !fr_shape_count(&value->shape, &count))
+			continue;
+		raw_bytes += count * fr_dtype_size(value->dtype);
+		if (value->constant == raw)
+			store = planner->weights;
 	}
-	return fr_blocked_constant(planner, folded, unit->out_channels, bias);
+	/* Packing pads channels to whole blocks; few layers share weights. */
+	max_bytes +=
+		planner->max_bytes < SIZE_MAX / 8 ? planner->max_bytes : SIZE_MAX / 8;
+	if (store == planner->weights)
+		max_bytes += 4 * (raw_bytes < SIZE_MAX / 8 ? raw_bytes : SIZE_MAX / 8);
+	return fr_pack_get(
+		store, key, max_bytes,
+		key->is_unpaired ? planner->kernels->unpaired : planner->kernels->nn,
+		planner->cancel, planner->allocator, packed, planner->error);
 }
 
-FrStatus
-fr_emit_epilogue(FrPlanner *planner, const FrUnit *unit, FrEpilogue *epilogue)
+/* The unit's weights as they are in the file. */
+static FrPackKey
+unit_key(const FrUnit *unit)
 {
-	FrStatus status = fold_bias(planner, unit, &epilogue->bias);
-
-	if (status == FR_OK)
-		status = fr_blocked_constant(planner, unit->slope, unit->out_channels,
-									 &epilogue->slope);
-	epilogue->activation = unit->activation;
-	epilogue->low = unit->low;
-	epilogue->high = unit->high;
-	epilogue->is_residual_after = unit->is_residual_after;
-	return status;
+	return (FrPackKey){.weights = unit->weights,
+					   .is_depthwise = unit->kind == FR_UNIT_DEPTHWISE,
+					   .is_transposed = unit->is_transposed,
+					   .group = unit->window.group,
+					   .out_channels = unit->out_channels,
+					   .in_channels = unit->in_channels,
+					   .kernel_h = unit->window.kernel[0],
+					   .kernel_w = unit->window.kernel[1],
+					   .scale = unit->scale};
 }
 
 FrWeightFormat
@@ -118,55 +109,52 @@ FrStatus
 fr_emit_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
 			   const FrPacked **packed)
 {
-	FrPackKey key = {.weights = unit->weights,
-					 .is_depthwise = unit->kind == FR_UNIT_DEPTHWISE,
-					 .is_transposed = unit->is_transposed,
-					 .group = unit->window.group,
-					 .out_channels = unit->out_channels,
-					 .in_channels = unit->in_channels,
-					 .kernel_h = unit->window.kernel[0],
-					 .kernel_w = unit->window.kernel[1],
-					 .lanes = lanes,
-					 .transform = unit->kind == FR_UNIT_WINOGRAD
-									  ? FR_PACK_WINOGRAD
-									  : FR_PACK_FILTERS,
-					 .format = fr_unit_format(planner, unit),
-					 .is_unpaired = unit->kind != FR_UNIT_DEPTHWISE &&
-									is_unpaired(planner, unit),
-					 .scale = unit->scale,
-					 .pre_scale = unit->pre_scale};
+	FrPackKey key = unit_key(unit);
 
+	key.lanes = lanes;
+	key.pre_scale = unit->pre_scale;
+	key.transform =
+		unit->kind == FR_UNIT_WINOGRAD ? FR_PACK_WINOGRAD : FR_PACK_FILTERS;
+	key.format = fr_unit_format(planner, unit);
+	key.is_unpaired =
+		unit->kind != FR_UNIT_DEPTHWISE && is_unpaired(planner, unit);
 	return fr_find_packed(planner, &key, packed);
 }
 
-FrStatus
-fr_find_packed(FrPlanner *planner, const FrPackKey *key,
-			   const FrPacked **packed)
+/* bias + scale * (weights * pre_shift), as the epilogue wants it.  That reads
+ * all weights, so it is kept like packed ones. */
+static FrStatus
+fold_bias(FrPlanner *planner, const FrUnit *unit, const float **bias)
 {
-	FrPackStore *store = &planner->plan->weights;
-	const void *raw = key->bytes ? (const void *) key->bytes : key->weights;
-	size_t max_bytes = MIN_PACKED_BYTES, raw_bytes = 0;
+	FrPackKey key = unit_key(unit);
+	const FrPacked *folded;
+	FrStatus status;
 
-	for (int v = 0; v < planner->source->value_count; v++)
-	{
-		const FrValue *value = &planner->source->values[v];
-		size_t count;
+	if (!unit->pre_shift)
+		return fr_blocked_constant(planner, unit->bias, unit->out_channels,
+								   bias);
+	key.is_bias = true;
+	key.bias = unit->bias;
+	key.pre_scale = unit->pre_shift;
+	status = fr_find_packed(planner, &key, &folded);
+	if (status != FR_OK)
+		return status;
+	return fr_blocked_constant(planner, folded->data, unit->out_channels, bias);
+}
 
-		if (!value->constant || !fr_shape_count(&value->shape, &count))
-			continue;
-		raw_bytes += count * fr_dtype_size(value->dtype);
-		if (value->constant == raw)
-			store = planner->weights;
-	}
-	/* Packing pads channels to whole blocks; few layers share weights. */
-	max_bytes +=
-		planner->max_bytes < SIZE_MAX / 8 ? planner->max_bytes : SIZE_MAX / 8;
-	if (store == planner->weights)
-		max_bytes += 4 * (raw_bytes < SIZE_MAX / 8 ? raw_bytes : SIZE_MAX / 8);
-	return fr_pack_get(
-		store, key, max_bytes,
-		key->is_unpaired ? planner->kernels->unpaired : planner->kernels->nn,
-		planner->cancel, planner->allocator, packed, planner->error);
+FrStatus
+fr_emit_epilogue(FrPlanner *planner, const FrUnit *unit, FrEpilogue *epilogue)
+{
+	FrStatus status = fold_bias(planner, unit, &epilogue->bias);
+
+	if (status == FR_OK)
+		status = fr_blocked_constant(planner, unit->slope, unit->out_channels,
+									 &epilogue->slope);
+	epilogue->activation = unit->activation;
+	epilogue->low = unit->low;
+	epilogue->high = unit->high;
+	epilogue->is_residual_after = unit->is_residual_after;
+	return status;
 }
 
 static bool

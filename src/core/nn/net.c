@@ -26,6 +26,13 @@ struct FrNet
 	size_t arena_capacity;
 };
 
+/* NULL: nobody wants to know packed weights by their contents. */
+static const FrWeightCache *
+weight_cache(const FrNet *net)
+{
+	return net->options.weights.image.length > 0 ? &net->options.weights : NULL;
+}
+
 FrStatus
 fr_net_create(FrGraph *graph, const FrNetOptions *options,
 			  const FrAllocator *allocator, FrNet **net, FrError *error)
@@ -49,6 +56,7 @@ fr_net_create(FrGraph *graph, const FrNetOptions *options,
 		made->options.max_plan_bytes = DEFAULT_MAX_PLAN_BYTES;
 	if (!made->options.max_cached_bytes)
 		made->options.max_cached_bytes = DEFAULT_MAX_CACHED_BYTES;
+	made->weights.cache = weight_cache(made);
 	*net = made;
 	return FR_OK;
 }
@@ -90,11 +98,41 @@ size_t
 fr_net_bytes(const FrNet *net)
 {
 	size_t bytes = sizeof *net + net->graph.arena.total_bytes +
-				   net->weights.bytes + net->arena_capacity;
+				   net->weights.own_bytes + net->arena_capacity;
 
 	for (const FrPlan *plan = net->plans; plan; plan = plan->next)
 		bytes += fr_plan_bytes(plan);
 	return bytes;
+}
+
+static bool
+visit_store(const FrPackStore *store,
+			bool (*visit)(void *context, const FrPackedItem *item),
+			void *context)
+{
+	bool goes_on = store->cache != NULL;
+
+	for (const FrPacked *p = store->first; p && goes_on; p = p->next)
+	{
+		const FrPackedItem item = {.key = p->name,
+								   .data = p->data,
+								   .size_bytes = p->bytes,
+								   .is_found = p->is_found};
+
+		goes_on = visit(context, &item);
+	}
+	return goes_on;
+}
+
+void
+fr_net_each_packed(const FrNet *net,
+				   bool (*visit)(void *context, const FrPackedItem *item),
+				   void *context)
+{
+	bool goes_on = visit_store(&net->weights, visit, context);
+
+	for (const FrPlan *plan = net->plans; plan && goes_on; plan = plan->next)
+		goes_on = visit_store(&plan->weights, visit, context);
 }
 
 /* The cached plan for these shapes, moved to the front, or NULL. */
@@ -178,6 +216,7 @@ begin_plan(FrNet *net, const FrShape *inputs, const FrCancel *cancel,
 	made->kernels = net->options.kernels;
 	made->allocator = &net->allocator;
 	made->is_poisoned = net->options.is_poisoned;
+	made->weights.cache = weight_cache(net);
 	fr_arena_init(&made->memory, made->allocator);
 	made->input_shapes =
 		fr_arena_copy(&made->memory, inputs, count * sizeof *inputs);

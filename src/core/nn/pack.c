@@ -3,7 +3,8 @@
  *
  * Packed weights belong to a net, not to a plan: they are found again by what
  * determines them (the raw constant, the geometry and the factors folded in),
- * so that planning for another input shape packs nothing.
+ * so that planning for another input shape packs nothing.  A cache of packed
+ * weights that outlives the net is asked first (FrWeightCache).
  */
 #include <string.h>
 
@@ -29,7 +30,9 @@ is_equal_key(const FrPackKey *a, const FrPackKey *b)
 		   a->transform == b->transform && a->format == b->format &&
 		   a->is_unpaired == b->is_unpaired && a->bytes == b->bytes &&
 		   is_equal_floats(a->scale, b->scale, a->out_channels) &&
-		   is_equal_floats(a->pre_scale, b->pre_scale, a->in_channels);
+		   is_equal_floats(a->pre_scale, b->pre_scale, a->in_channels) &&
+		   a->is_bias == b->is_bias &&
+		   is_equal_floats(a->bias, b->bias, a->out_channels);
 }
 
 static void
@@ -37,7 +40,10 @@ release_packed(FrPacked *packed, const FrAllocator *allocator)
 {
 	fr_release(allocator, (void *) (uintptr_t) packed->key.scale);
 	fr_release(allocator, (void *) (uintptr_t) packed->key.pre_scale);
-	fr_release_aligned(allocator, packed->data);
+	fr_release(allocator, (void *) (uintptr_t) packed->key.bias);
+	fr_release(allocator, (void *) (uintptr_t) packed->name.data);
+	if (!packed->is_found)
+		fr_release_aligned(allocator, packed->data);
 	fr_release(allocator, packed);
 }
 
@@ -51,7 +57,7 @@ fr_pack_store_fini(FrPackStore *store, const FrAllocator *allocator)
 		release_packed(store->first, allocator);
 		store->first = next;
 	}
-	store->bytes = 0;
+	store->bytes = store->own_bytes = 0;
 }
 
 /* A copy of an optional array; false when there is no memory. */
@@ -139,6 +145,11 @@ packed_size(const FrPackKey *key, const FrNnKernels *kernels,
 
 	if (key->bytes)
 		return fr_pack_int8_bytes(key, group_bytes, bytes);
+	if (key->is_bias)
+	{
+		*group_bytes = 0;
+		return fr_size_mul((size_t) key->out_channels, sizeof(float), bytes);
+	}
 	if (key->is_depthwise)
 	{
 		*group_bytes = 0;
@@ -207,25 +218,51 @@ pack_conv(const FrPackKey *key, const FrNnKernels *kernels,
 	return FR_OK;
 }
 
+/* bias + scale * (weights * pre_scale), summed in double. */
 static FrStatus
-make_packed(const FrPackKey *key, size_t room_bytes, const FrNnKernels *kernels,
+fold_bias(const FrPackKey *key, const FrCancel *cancel, float *data,
+		  FrError *error)
+{
+	int group_in = key->in_channels / key->group;
+	int group_out = key->out_channels / key->group;
+	ptrdiff_t taps = (ptrdiff_t) key->kernel_h * key->kernel_w;
+
+	for (int o = 0; o < key->out_channels; o++)
+	{
+		double sum = 0.0;
+
+		if (fr_is_cancelled(cancel))
+			return fr_fail(error, FR_ERR_CANCELLED, "Planning was cancelled.");
+		for (int i = 0; i < group_in; i++)
+		{
+			double taps_sum = 0.0;
+
+			for (ptrdiff_t t = 0; t < taps; t++)
+				taps_sum +=
+					(double) key
+						->weights[key->is_transposed
+									  ? (i * taps + t) * key->out_channels + o
+									  : ((ptrdiff_t) o * group_in + i) * taps +
+											t];
+			sum += taps_sum *
+				   (double) key->pre_scale[o / group_out * group_in + i];
+		}
+		data[o] =
+			(float) ((double) key->bias[o] + (double) key->scale[o] * sum);
+	}
+	return FR_OK;
+}
+
+static FrStatus
+fill_packed(const FrPackKey *key, const FrNnKernels *kernels,
 			const FrCancel *cancel, const FrAllocator *allocator,
 			FrPacked *packed, FrError *error)
 {
-	packed->key = *key;
-	packed->key.scale = packed->key.pre_scale = NULL;
-	if (!packed_size(key, kernels, &packed->group_bytes, &packed->bytes) ||
-		packed->bytes > room_bytes)
-		return fr_fail(error, FR_ERR_LIMIT,
-					   "The weights of a layer with %d output and %d input "
-					   "channels are too large.",
-					   key->out_channels, key->in_channels);
-	if (!copy_floats(allocator, key->scale, key->out_channels,
-					 &packed->key.scale) ||
-		!copy_floats(allocator, key->pre_scale, key->in_channels,
-					 &packed->key.pre_scale) ||
-		!(packed->data = fr_alloc_aligned(allocator, packed->bytes)))
+	packed->data = fr_alloc_aligned(allocator, packed->bytes);
+	if (!packed->data)
 		return fr_fail_nomem(error, packed->bytes);
+	if (key->is_bias)
+		return fold_bias(key, cancel, packed->data, error);
 	if (key->bytes)
 		return fr_pack_int8(key, cancel, allocator, packed->data, error);
 	if (key->transform == FR_PACK_WINOGRAD)
@@ -236,6 +273,56 @@ make_packed(const FrPackKey *key, size_t room_bytes, const FrNnKernels *kernels,
 	memset(packed->data, 0, packed->bytes);
 	pack_depthwise(key, packed->data);
 	return FR_OK;
+}
+
+/* Take the packed weights from the cache, if there is one that has them. */
+static FrStatus
+find_cached(const FrWeightCache *cache, const FrPackKey *key,
+			const FrAllocator *allocator, FrPacked *packed, FrError *error)
+{
+	if (!cache)
+		return FR_OK;
+
+	FrStatus status =
+		fr_pack_key_name(key, cache, allocator, &packed->name, error);
+
+	if (status != FR_OK || !cache->find)
+		return status;
+
+	const void *found =
+		cache->find(cache->context, packed->name, packed->bytes);
+
+	packed->is_found = found != NULL;
+	packed->data = (void *) (uintptr_t) found; /* only ever read */
+	return FR_OK;
+}
+
+static FrStatus
+make_packed(const FrPackKey *key, const FrPackStore *store, size_t room_bytes,
+			const FrNnKernels *kernels, const FrCancel *cancel,
+			const FrAllocator *allocator, FrPacked *packed, FrError *error)
+{
+	FrStatus status;
+
+	packed->key = *key;
+	packed->key.scale = packed->key.pre_scale = packed->key.bias = NULL;
+	if (!packed_size(key, kernels, &packed->group_bytes, &packed->bytes) ||
+		packed->bytes > room_bytes)
+		return fr_fail(error, FR_ERR_LIMIT,
+					   "The weights of a layer with %d output and %d input "
+					   "channels are too large.",
+					   key->out_channels, key->in_channels);
+	if (!copy_floats(allocator, key->scale, key->out_channels,
+					 &packed->key.scale) ||
+		!copy_floats(allocator, key->pre_scale, key->in_channels,
+					 &packed->key.pre_scale) ||
+		!copy_floats(allocator, key->bias, key->out_channels,
+					 &packed->key.bias))
+		return fr_fail_nomem(error, packed->bytes);
+	status = find_cached(store->cache, key, allocator, packed, error);
+	if (status != FR_OK || packed->is_found)
+		return status;
+	return fill_packed(key, kernels, cancel, allocator, packed, error);
 }
 
 FrStatus
@@ -257,8 +344,8 @@ fr_pack_get(FrPackStore *store, const FrPackKey *key, size_t max_bytes,
 	if (!made)
 		return fr_fail_nomem(error, sizeof *made);
 	status = make_packed(
-		key, max_bytes > store->bytes ? max_bytes - store->bytes : 0, kernels,
-		cancel, allocator, made, error);
+		key, store, max_bytes > store->bytes ? max_bytes - store->bytes : 0,
+		kernels, cancel, allocator, made, error);
 	if (status != FR_OK)
 	{
 		release_packed(made, allocator);
@@ -267,6 +354,7 @@ fr_pack_get(FrPackStore *store, const FrPackKey *key, size_t max_bytes,
 	made->next = store->first;
 	store->first = made;
 	store->bytes += made->bytes;
+	store->own_bytes += made->is_found ? 0 : made->bytes;
 	*packed = made;
 	return FR_OK;
 }

@@ -119,5 +119,5 @@ size_t
 fr_plan_bytes(const FrPlan *plan)
 {
 	return sizeof *plan + plan->memory.total_bytes +
-		   plan->graph.arena.total_bytes + plan->weights.bytes;
+		   plan->graph.arena.total_bytes + plan->weights.own_bytes;
 }

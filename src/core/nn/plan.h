@@ -13,11 +13,37 @@
 #ifndef FR_CORE_NN_PLAN_H
 #define FR_CORE_NN_PLAN_H
 
+#include "core/base/bytes.h"
 #include "core/nn/graph.h"
 #include "kernels/kernels.h"
 
 typedef struct FrNet FrNet;
 typedef struct FrPlan FrPlan;
+
+/*
+ * Packed weights that were made before, by a net of the same model.  A key
+ * holds everything that determines them; constants of the graph that lie in
+ * the model's image are named by their place in it, others by their
+ * contents.  So whoever keeps image and packed weights together, in a file
+ * that is mapped (pack_file.h), spares a net both packing and memory.
+ */
+typedef struct FrWeightCache
+{
+	FrBytes image; /* what the graph was imported from */
+	/* The data of exactly size_bytes bytes for a key, aligned to 64 bytes and
+	 * valid as long as the net, or NULL.  NULL: there is none. */
+	const void *(*find)(void *context, FrBytes key, size_t size_bytes);
+	void *context;
+} FrWeightCache;
+
+/* One piece of packed weights of a net. */
+typedef struct FrPackedItem
+{
+	FrBytes key;
+	const void *data;
+	size_t size_bytes;
+	bool is_found; /* FrWeightCache.find gave it; else the net packed it */
+} FrPackedItem;
 
 typedef struct FrNetOptions
 {
@@ -38,6 +64,7 @@ typedef struct FrNetOptions
 	int strip_rows;				  /* depth-first strips over large maps: 0 where
 								* they pay; < 0 never; > 0 wherever they can
 								* be, so many rows at a time: for tests */
+	FrWeightCache weights;		  /* image empty: keys are not made */
 } FrNetOptions;
 
 /* Make a net of *graph, which it takes over (also on failure).  options may
@@ -52,8 +79,16 @@ void fr_net_destroy(FrNet *net);
 /* The graph as imported, for its inputs and outputs. */
 const FrGraph *fr_net_graph(const FrNet *net);
 
-/* Bytes held by the net: packed weights, cached plans and their arena. */
+/* Bytes held by the net: weights that it packed itself, cached plans and
+ * their arena. */
 size_t fr_net_bytes(const FrNet *net);
+
+/* Call visit for each piece of packed weights of the net and its cached
+ * plans, until it returns false; nothing without an image in the options'
+ * weights. */
+void fr_net_each_packed(const FrNet *net,
+						bool (*visit)(void *context, const FrPackedItem *item),
+						void *context);
 
 /* Give back an arena larger than max_cached_bytes, and the plans with it: to
  * be called when the outputs have been read. */

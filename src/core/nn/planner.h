@@ -50,13 +50,18 @@ typedef struct FrPackKey
 	const float *pre_scale;	   /* [in_channels] factors, or NULL */
 	const int8_t *bytes;	   /* 8-bit weights instead, in the same order */
 	const FrInt8Kernels *int8; /* the table that packs them */
+	bool is_bias;	   /* instead: bias + scale * (weights * pre_scale),
+						* [out_channels] */
+	const float *bias; /* [out_channels], is_bias only */
 } FrPackKey;
 
 typedef struct FrPacked FrPacked;
 struct FrPacked
 {
 	FrPacked *next;
-	FrPackKey key;		/* scale and pre_scale are own copies */
+	FrPackKey key;		/* scale, pre_scale and bias are own copies */
+	FrBytes name;		/* the key by contents; empty without a cache */
+	bool is_found;		/* the cache owns data */
 	void *data;			/* 64-byte aligned */
 	size_t group_bytes; /* from one group's weights to the next's */
 	size_t bytes;
@@ -65,7 +70,9 @@ struct FrPacked
 typedef struct FrPackStore
 {
 	FrPacked *first;
-	size_t bytes;
+	size_t bytes;				/* of all */
+	size_t own_bytes;			/* of those that the cache did not have */
+	const FrWeightCache *cache; /* or NULL */
 } FrPackStore;
 
 /* The packed weights for *key, made now unless the store has them.  LIMIT
@@ -83,6 +90,17 @@ bool fr_pack_winograd_bytes(const FrPackKey *key, const FrNnKernels *kernels,
 FrStatus fr_pack_winograd(const FrPackKey *key, const FrNnKernels *kernels,
 						  const FrCancel *cancel, const FrAllocator *allocator,
 						  void *data, FrError *error);
+/*
+ * A key by contents (pack_key.c), the same in every process that has the same
+ * image, kernels and packing: *name is allocated.  Every field of FrPackKey
+ * goes into it.
+ */
+FrStatus
+fr_pack_key_name(const FrPackKey *key, const FrWeightCache *cache,
+				 const FrAllocator *allocator, FrBytes *name, FrError *error);
+
+/* Bytes of the raw weights of a key, of one group's input channels. */
+size_t fr_pack_weight_count(const FrPackKey *key);
 
 /* For pack.c (pack_int8.c): bytes of packed 8-bit weights and of all that
  * fr_pack_int8 writes: they are followed by the sum of each output channel's
@@ -514,6 +532,8 @@ FrStatus
 fr_emit_epilogue(FrPlanner *planner, const FrUnit *unit, FrEpilogue *epilogue);
 FrStatus fr_emit_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
 						const FrPacked **packed);
+/* Pack what the key asks for, or find it: it lives with the net when the
+ * constant does, else with the plan. */
 FrStatus fr_find_packed(FrPlanner *planner, const FrPackKey *key,
 						const FrPacked **packed);
 const char *fr_fused_text(const FrUnit *unit);
