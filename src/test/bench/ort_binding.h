@@ -154,7 +154,7 @@ ort_unload(OrtModel *model)
 }
 
 /* A tensor over the caller's floats [dims]. */
-static void *
+__attribute__((unused)) static void *
 ort_tensor(const OrtLibrary *library, float *data, const int64_t *dims,
 		   int rank)
 {
@@ -170,7 +170,7 @@ ort_tensor(const OrtLibrary *library, float *data, const int64_t *dims,
 	return tensor;
 }
 
-static void
+__attribute__((unused)) static void
 ort_run(OrtModel *model, void *input)
 {
 	const OrtLibrary *library = model->library;
@@ -183,7 +183,7 @@ ort_run(OrtModel *model, void *input)
 		model->output_names, model->output_count, model->outputs);
 }
 
-static const float *
+__attribute__((unused)) static const float *
 ort_output(const OrtModel *model, size_t index, size_t *count)
 {
 	const OrtLibrary *library = model->library;

@@ -1,0 +1,249 @@
+/*
+ * open_compare.c: opening a model in a second process, and creating a session
+ * of ONNX Runtime.
+ *
+ * usage: ORT_LIB=.../libonnxruntime.so.1 open_compare model.onnx height width
+ *        [runs]
+ *
+ * Packs the weights once and writes the file that processes share; then maps
+ * it, imports, makes the net and plans it for one picture, by turns with
+ * ONNX Runtime's creation of a session (one thread, all optimisations; it
+ * packs when it is created).  Both files are in the page cache.  Prints
+ * medians of the wall time, and without ORT_LIB our part alone.
+ */
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/nn/pack_file.h"
+#include "core/onnx/aligned.h"
+#include "core/onnx/import.h"
+#include "ort_binding.h"
+
+#define MAX_ITEMS 4096
+#define MAX_RUNS  100
+
+static const uint8_t identity[FR_PACK_IDENTITY_BYTES] = "open_compare";
+
+typedef struct Items
+{
+	FrPackedItem items[MAX_ITEMS];
+	int count;
+} Items;
+
+static double
+wall_seconds(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double) time.tv_sec + 1e-9 * (double) time.tv_nsec;
+}
+
+static void
+check(FrStatus status, const FrError *error)
+{
+	if (status == FR_OK)
+		return;
+	fprintf(stderr, "%s\n", error->message);
+	exit(1);
+}
+
+/* Bytes of a file, mapped. */
+static FrBytes
+map_file(const char *path)
+{
+	struct stat status;
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0 || fstat(fd, &status) != 0)
+	{
+		perror(path);
+		exit(1);
+	}
+
+	void *bytes =
+		mmap(NULL, (size_t) status.st_size, PROT_READ, MAP_SHARED, fd, 0);
+
+	close(fd);
+	if (bytes == MAP_FAILED)
+		exit(1);
+	return fr_bytes(bytes, (size_t) status.st_size);
+}
+
+static bool
+collect(void *context, const FrPackedItem *item)
+{
+	Items *list = context;
+
+	if (list->count < MAX_ITEMS)
+		list->items[list->count++] = *item;
+	return true;
+}
+
+static bool
+write_piece(void *context, const void *bytes, size_t size_bytes)
+{
+	return fwrite(bytes, 1, size_bytes, context) == size_bytes;
+}
+
+/* Import, plan; file is NULL where weights are to be packed. */
+static FrNet *
+make_net(FrBytes image, const FrPackFile *file, const FrShape *shape)
+{
+	FrNetOptions options = {.weights.image = image};
+	FrError error;
+	FrGraph graph;
+	FrNet *net;
+	FrPlan *plan;
+
+	if (file)
+	{
+		options.weights.find = fr_pack_file_find;
+		options.weights.context = (void *) (uintptr_t) file;
+	}
+	check(fr_onnx_import(image.data, image.length, &fr_allocator_malloc, &graph,
+						 &error),
+		  &error);
+	check(fr_net_create(&graph, &options, &fr_allocator_malloc, &net, &error),
+		  &error);
+	check(fr_net_plan(net, shape, NULL, &plan, &error), &error);
+	return net;
+}
+
+/* What the first process does. */
+static double
+write_file(const char *model, const char *path, const FrShape *shape)
+{
+	static Items list;
+	double start = wall_seconds();
+	FrBytes onnx = map_file(model);
+	size_t size_bytes = fr_onnx_aligned_size(onnx.data, onnx.length);
+	void *image = fr_alloc_aligned(&fr_allocator_malloc, size_bytes);
+	FILE *file = fopen(path, "wb");
+	FrError error;
+
+	if (!image || !file)
+		exit(1);
+	check(fr_onnx_align(onnx.data, onnx.length, image, NULL, &error), &error);
+
+	FrNet *net = make_net(fr_bytes(image, size_bytes), NULL, shape);
+	FrPackSink sink = {write_piece, file};
+
+	fr_net_each_packed(net, collect, &list);
+
+	FrPackFileContents contents = {.identity = identity,
+								   .image = fr_bytes(image, size_bytes),
+								   .items = list.items,
+								   .item_count = list.count};
+
+	check(fr_pack_file_write(&contents, &sink, NULL, &fr_allocator_malloc,
+							 &error),
+		  &error);
+	fclose(file);
+	fr_net_destroy(net);
+	fr_release_aligned(&fr_allocator_malloc, image);
+	munmap((void *) (uintptr_t) onnx.data, onnx.length);
+	return wall_seconds() - start;
+}
+
+/* What every other process does; the net is dropped again. */
+static double
+open_file(const char *path, const FrShape *shape)
+{
+	double start = wall_seconds();
+	FrBytes bytes = map_file(path);
+	FrPackFile file;
+	FrError error;
+
+	check(fr_pack_file_open(bytes, identity, &file, &error), &error);
+
+	FrNet *net = make_net(file.image, &file, shape);
+	double seconds = wall_seconds() - start;
+
+	fr_net_destroy(net);
+	munmap((void *) (uintptr_t) bytes.data, bytes.length);
+	return seconds;
+}
+
+static double
+verify_file(const char *path)
+{
+	FrBytes bytes = map_file(path);
+	double start = wall_seconds();
+	FrPackFile file;
+	FrError error;
+
+	check(fr_pack_file_open(bytes, identity, &file, &error), &error);
+	check(fr_pack_file_verify(&file, NULL, &error), &error);
+
+	double seconds = wall_seconds() - start;
+
+	munmap((void *) (uintptr_t) bytes.data, bytes.length);
+	return seconds;
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+	double x = *(const double *) a, y = *(const double *) b;
+
+	return (x > y) - (x < y);
+}
+
+static double
+median(double *values, int count)
+{
+	qsort(values, (size_t) count, sizeof *values, by_value);
+	return values[count / 2];
+}
+
+int
+main(int argc, char **argv)
+{
+	static double own[MAX_RUNS], other[MAX_RUNS];
+	static OrtLibrary library;
+	const char *path = "/tmp/facerec_open_compare.weights";
+
+	if (argc < 4)
+	{
+		fprintf(stderr, "usage: %s model.onnx height width [runs]\n", argv[0]);
+		return 0; /* make bench runs every program without arguments */
+	}
+
+	FrShape shape = {.rank = 4, .dims = {1, 3, atoi(argv[2]), atoi(argv[3])}};
+	int runs = argc > 4 ? atoi(argv[4]) : 7;
+	int has_ort = ort_open(&library);
+
+	if (runs < 1 || runs > MAX_RUNS)
+		return 1;
+	printf("%s\n  first process: pack and write %.1f ms\n", argv[1],
+		   1e3 * write_file(argv[1], path, &shape));
+	printf("  checking all checksums: %.1f ms\n", 1e3 * verify_file(path));
+	for (int i = 0; i < runs; i++)
+	{
+		OrtModel model;
+		double start;
+
+		own[i] = open_file(path, &shape);
+		if (!has_ort)
+			continue;
+		start = wall_seconds();
+		ort_load(&library, argv[1], &model);
+		other[i] = wall_seconds() - start;
+		ort_unload(&model);
+	}
+	unlink(path);
+
+	double ours = median(own, runs);
+
+	printf("  further processes: map, import, plan %.2f ms\n", 1e3 * ours);
+	if (has_ort)
+		printf("  ONNX Runtime %s, session: %.1f ms: %.1fx\n", library.version,
+			   1e3 * median(other, runs), median(other, runs) / ours);
+	return 0;
+}
