@@ -50,6 +50,12 @@ SELECT face_model_load('people', embedder, 'mobilefacenet') FROM file;
 -- licenses
 SELECT regexp_replace(face_model_load('research', embedder_b, 'mobilefacenet', '{"flip": true}', 'Non-commercial research only'), '@[0-9a-f]{8}$', '@...') FROM file;
 SELECT face_model_drop('research');
+-- weights in half precision are another model; the default is not written
+SELECT regexp_replace(face_model_load('halves', embedder_b, 'mobilefacenet', '{"weight_storage": "fp16"}'), '@[0-9a-f]{8}$', '@...') FROM file;
+SELECT regexp_replace(face_model_load('floats', embedder_b, 'mobilefacenet', '{"weight_storage": "fp32"}'), '@[0-9a-f]{8}$', '@...') FROM file;
+SELECT name, descriptor->>'weight_storage' AS weight_storage, count(*) OVER (PARTITION BY fingerprint) AS same
+FROM facerec_models WHERE name IN ('halves', 'floats', 'pieces') ORDER BY name;
+SELECT face_model_drop('halves');
 
 -- arguments
 SELECT face_model_load(NULL, embedder, 'mobilefacenet') FROM file;
@@ -69,6 +75,8 @@ SELECT face_model_load('x', embedder, 'mobilefacenet', '{"colour": "rgb"}') FROM
 SELECT face_model_load('x', detector, 'yunet', '{"flip": true}') FROM file;
 SELECT face_model_load('x', embedder, 'mobilefacenet', '{"color": "red"}') FROM file;
 SELECT face_model_load('x', embedder, 'mobilefacenet', '{"mean": [1, 2]}') FROM file;
+SELECT face_model_load('x', embedder, 'mobilefacenet', '{"weight_storage": "int8"}') FROM file;
+SELECT face_model_load('x', embedder, 'mobilefacenet', '{"weight_storage": 16}') FROM file;
 SELECT face_model_load('x', embedder, 'mobilefacenet', '{"mean": {"r": 1}}') FROM file;
 SELECT face_model_load('x', embedder, 'mobilefacenet', '{"mean": "127.5"}') FROM file;
 SELECT face_model_load('x', embedder, 'mobilefacenet', '{"scale": 0}') FROM file;

@@ -4,7 +4,8 @@ SELECT name, boot_val, unit, context, vartype, min_val, max_val, enumvals
 FROM pg_settings
 WHERE name IN ('facerec.detector', 'facerec.embedder', 'facerec.fmr', 'facerec.detection_threshold',
 	'facerec.detection_size', 'facerec.min_face_size', 'facerec.max_faces', 'facerec.on_error',
-	'facerec.max_image_pixels', 'facerec.max_inference_memory', 'facerec.isa')
+	'facerec.max_image_pixels', 'facerec.max_inference_memory', 'facerec.isa', 'facerec.weight_cache',
+	'facerec.weight_cache_size')
 ORDER BY name \gx
 
 SET facerec.fmr = 0;

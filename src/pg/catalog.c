@@ -220,13 +220,19 @@ read_row(HeapTuple tuple, TupleDesc descriptor, FrModelRow *row)
 
 static void
 read_contents(HeapTuple tuple, TupleDesc descriptor, MemoryContext context,
-			  FrModelContents *contents)
+			  bool has_weights, FrModelContents *contents)
 {
 	bool is_null;
 	MemoryContext caller = MemoryContextSwitchTo(context);
 
 	contents->descriptor = DatumGetJsonbPCopy(
 		heap_getattr(tuple, ANUM_DESCRIPTOR, descriptor, &is_null));
+	memset(&contents->files, 0, sizeof(contents->files));
+	if (!has_weights)
+	{
+		MemoryContextSwitchTo(caller);
+		return;
+	}
 
 	Datum chunks = heap_getattr(tuple, ANUM_WEIGHTS, descriptor, &is_null);
 	ArrayType *array = DatumGetArrayTypePCopy(chunks);
@@ -241,7 +247,7 @@ read_contents(HeapTuple tuple, TupleDesc descriptor, MemoryContext context,
 /* Find the row whose column equals value and read what the caller wants. */
 static bool
 scan_table(int column, const char *value, FrModelRow *row,
-		   MemoryContext context, FrModelContents *contents)
+		   MemoryContext context, bool has_weights, FrModelContents *contents)
 {
 	Tables where = find_tables();
 
@@ -267,7 +273,8 @@ scan_table(int column, const char *value, FrModelRow *row,
 	if (is_found)
 		read_row(tuple, RelationGetDescr(table), row);
 	if (is_found && contents)
-		read_contents(tuple, RelationGetDescr(table), context, contents);
+		read_contents(tuple, RelationGetDescr(table), context, has_weights,
+					  contents);
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
 	return is_found;
@@ -276,7 +283,7 @@ scan_table(int column, const char *value, FrModelRow *row,
 bool
 fr_catalog_find_name(const char *name, FrModelRow *row)
 {
-	return scan_table(ANUM_NAME, name, row, NULL, NULL);
+	return scan_table(ANUM_NAME, name, row, NULL, false, NULL);
 }
 
 bool
@@ -285,7 +292,7 @@ fr_catalog_find_fingerprint(uint32 fingerprint, FrModelRow *row)
 	char hex[9];
 
 	snprintf(hex, sizeof(hex), "%08x", fingerprint);
-	return scan_table(ANUM_FINGERPRINT, hex, row, NULL, NULL);
+	return scan_table(ANUM_FINGERPRINT, hex, row, NULL, false, NULL);
 }
 
 bool
@@ -296,7 +303,18 @@ fr_catalog_read(const FrModelRow *row, MemoryContext context,
 	FrModelRow again;
 
 	snprintf(hex, sizeof(hex), "%08x", row->fingerprint);
-	return scan_table(ANUM_FINGERPRINT, hex, &again, context, contents);
+	return scan_table(ANUM_FINGERPRINT, hex, &again, context, true, contents);
+}
+
+bool
+fr_catalog_read_descriptor(const FrModelRow *row, MemoryContext context,
+						   FrModelContents *contents)
+{
+	char hex[9];
+	FrModelRow again;
+
+	snprintf(hex, sizeof(hex), "%08x", row->fingerprint);
+	return scan_table(ANUM_FINGERPRINT, hex, &again, context, false, contents);
 }
 
 /* ---- thresholds --------------------------------------------------------- */

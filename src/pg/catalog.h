@@ -79,6 +79,11 @@ fr_catalog_resolve_role(const char *reference, FrRole role, FrModelRow *row);
 extern bool fr_catalog_read(const FrModelRow *row, MemoryContext context,
 							FrModelContents *contents);
 
+/* The same without the weights, which stay where they are. */
+extern bool
+fr_catalog_read_descriptor(const FrModelRow *row, MemoryContext context,
+						   FrModelContents *contents);
+
 /* The bytes of an array of chunks as one piece; they point into the array
  * when it has one chunk, else they are palloc'd.  ERROR for NULL chunks. */
 extern void fr_catalog_join_chunks(ArrayType *chunks, const void **bytes,

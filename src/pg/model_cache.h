@@ -1,8 +1,9 @@
 /*
  * model_cache.h: the networks that this backend has ready to run.
  *
- * A model is parsed and packed once per backend and then kept, by
- * fingerprint and instruction set.  Callers look the row up first
+ * A model is made ready once per backend and then kept, by fingerprint and
+ * instruction set; its packed weights are shared with other backends where
+ * that is possible (weight_cache.h).  Callers look the row up first
  * (catalog.h), so a dropped or replaced model is never used; entries whose
  * rows are gone are freed at the next use of the cache.
  */
@@ -35,6 +36,11 @@ extern void fr_model_cache_end(void);
 /* The model of a row, loaded when it is not in the cache; ERROR when it
  * cannot be loaded. */
 extern FrModel *fr_model_cache_get(const FrModelRow *row);
+
+/* The shape of the input of a model's network for one picture: what the
+ * network fixes, else the given size, else (0) the usual one. */
+extern FrShape
+fr_model_input_shape(const FrModel *model, int index, int width, int height);
 
 /* What a network needs of the settings. */
 extern FrNetOptions fr_model_net_options(void);

@@ -22,6 +22,7 @@ typedef enum KeyKind
 	KEY_BOOLEAN,   /* bool */
 	KEY_SIZE,	   /* [width, height] or a number for both; int, int */
 	KEY_ALIGNMENT, /* FrTemplate */
+	KEY_STORAGE,   /* "fp32" or "fp16"; FrWeightFormat */
 	KEY_MODEL	   /* char[FR_MODEL_LABEL_BYTES]; null = none */
 } KeyKind;
 
@@ -70,6 +71,8 @@ static const KeySpec keys[] = {
 	{"mean", KEY_CHANNELS, FOR_ALL, AT(core.mean), -1e6, 1e6, false},
 	{"scale", KEY_CHANNELS, FOR_ALL, AT(core.scale), 1e-9, 1e6, false},
 	{"standardise", KEY_BOOLEAN, FOR_EMBEDDER, AT(core.is_standardised), 0, 0,
+	 true},
+	{"weight_storage", KEY_STORAGE, FOR_ALL, AT(core.weight_format), 0, 0,
 	 true},
 	{"nms_iou", KEY_REAL, FOR_DETECTOR, AT(core.nms_iou), 0, 1, false},
 	{"landmarks", KEY_MODEL, FOR_DETECTOR, AT(landmarks), 0, 0, true},
@@ -211,6 +214,20 @@ read_alignment(const KeySpec *spec, const JsonbValue *value, FrTemplate *out)
 }
 
 static void
+read_storage(const KeySpec *spec, const JsonbValue *value, FrWeightFormat *out)
+{
+	const char *expected = "\"fp32\" or \"fp16\"";
+	const char *name = read_string(spec, value, expected);
+
+	if (strcmp(name, "fp16") == 0)
+		*out = FR_WEIGHTS_F16;
+	else if (strcmp(name, "fp32") == 0)
+		*out = FR_WEIGHTS_F32;
+	else
+		refuse_value(spec, expected);
+}
+
+static void
 read_value(const KeySpec *spec, JsonbValue *value, void *field)
 {
 	double numbers[3];
@@ -250,6 +267,9 @@ read_value(const KeySpec *spec, JsonbValue *value, void *field)
 			break;
 		case KEY_ALIGNMENT:
 			read_alignment(spec, value, (FrTemplate *) field);
+			break;
+		case KEY_STORAGE:
+			read_storage(spec, value, (FrWeightFormat *) field);
 			break;
 		case KEY_MODEL:
 			if (value->type == jbvNull)
@@ -348,6 +368,12 @@ append_value(StringInfo json, const KeySpec *spec, const void *field)
 		case KEY_ALIGNMENT:
 			appendStringInfo(json, "\"%s\"",
 							 template_names[*(const FrTemplate *) field]);
+			break;
+		case KEY_STORAGE:
+			appendStringInfoString(json, *(const FrWeightFormat *) field ==
+												 FR_WEIGHTS_F16
+											 ? "\"fp16\""
+											 : "\"fp32\"");
 			break;
 		case KEY_MODEL:
 			/* A label has no character that JSON would escape. */

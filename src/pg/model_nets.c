@@ -47,9 +47,10 @@ fr_model_files_sha256(const FrModelFiles *files, int graph_count,
 	fr_catalog_sha256(parts, (size_t) graph_count * FR_SHA256_BYTES, sha256);
 }
 
-static FrStatus
-create_net(const void *bytes, size_t size_bytes, const FrNetOptions *options,
-		   const FrAllocator *allocator, FrNet **net, FrError *error)
+FrStatus
+fr_model_net_create(const void *bytes, size_t size_bytes,
+					const FrNetOptions *options, const FrAllocator *allocator,
+					FrNet **net, FrError *error)
 {
 	FrGraph graph;
 	FrStatus status =
@@ -61,27 +62,44 @@ create_net(const void *bytes, size_t size_bytes, const FrNetOptions *options,
 }
 
 FrStatus
-fr_model_nets_create(const FrModelFiles *files, int graph_count,
-					 const FrNetOptions *options, const FrAllocator *allocator,
-					 FrNet *nets[FR_MAX_GRAPHS], FrError *error)
+fr_model_files_get(const FrModelFiles *files, int graph_count, int index,
+				   FrBytes *file, FrError *error)
 {
-	const char *bytes = files->bytes;
-	FrStatus status = FR_OK;
+	size_t offset = 0;
 
-	memset(nets, 0, sizeof(*nets) * FR_MAX_GRAPHS);
+	*file = fr_bytes(NULL, 0);
 	if (graph_count == 1)
-		return create_net(files->bytes, files->total_bytes, options, allocator,
-						  &nets[0], error);
+	{
+		*file = fr_bytes(files->bytes, files->total_bytes);
+		return FR_OK;
+	}
 	if (files->count != graph_count)
 		return fr_fail(error, FR_ERR_MISMATCH,
 					   "The model has %d networks, each an ONNX file and an "
 					   "element of the array of weights, but that has %d.",
 					   graph_count, files->count);
+	for (int i = 0; i < index; i++)
+		offset += files->size_bytes[i];
+	*file = fr_bytes(files->bytes + offset, files->size_bytes[index]);
+	return FR_OK;
+}
+
+FrStatus
+fr_model_nets_create(const FrModelFiles *files, int graph_count,
+					 const FrNetOptions *options, const FrAllocator *allocator,
+					 FrNet *nets[FR_MAX_GRAPHS], FrError *error)
+{
+	FrStatus status = FR_OK;
+
+	memset(nets, 0, sizeof(*nets) * FR_MAX_GRAPHS);
 	for (int i = 0; i < graph_count && status == FR_OK; i++)
 	{
-		status = create_net(bytes, files->size_bytes[i], options, allocator,
-							&nets[i], error);
-		bytes += files->size_bytes[i];
+		FrBytes file;
+
+		status = fr_model_files_get(files, graph_count, i, &file, error);
+		if (status == FR_OK)
+			status = fr_model_net_create(file.data, file.length, options,
+										 allocator, &nets[i], error);
 	}
 	if (status != FR_OK)
 		fr_model_nets_destroy(nets);

@@ -32,6 +32,17 @@ extern void fr_model_files_read(ArrayType *weights, FrModelFiles *files);
 extern void fr_model_files_sha256(const FrModelFiles *files, int graph_count,
 								  uint8 sha256[]);
 
+/* File number index of a model of graph_count networks; MISMATCH when there
+ * are not as many files as networks. */
+extern FrStatus fr_model_files_get(const FrModelFiles *files, int graph_count,
+								   int index, FrBytes *file, FrError *error);
+
+/* Make one network of its ONNX file. */
+extern FrStatus
+fr_model_net_create(const void *bytes, size_t size_bytes,
+					const FrNetOptions *options, const FrAllocator *allocator,
+					FrNet **net, FrError *error);
+
 /* Make the networks; those made are destroyed when one fails.  MISMATCH when
  * there are not as many files as networks. */
 extern FrStatus

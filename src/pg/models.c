@@ -26,6 +26,7 @@
 #include "pg/model_descriptor.h"
 #include "pg/model_links.h"
 #include "pg/settings.h"
+#include "pg/weight_cache.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 #include "utils/inval.h"
@@ -414,6 +415,24 @@ delete_model(const FrModelRow *row, const char *schema)
 		elog(ERROR, "could not delete from facerec_models");
 }
 
+/* Another model has the same weights. */
+static bool
+are_weights_used(const FrModelRow *row, const char *schema)
+{
+	Oid types[] = {BYTEAOID};
+	bytea *sha256 = palloc(VARHDRSZ + FR_SHA256_BYTES);
+	Datum values[] = {PointerGetDatum(sha256)};
+	char *query = psprintf(
+		"SELECT FROM %s.facerec_models WHERE sha256 = $1 LIMIT 1", schema);
+
+	SET_VARSIZE(sha256, VARHDRSZ + FR_SHA256_BYTES);
+	memcpy(VARDATA(sha256), row->sha256, FR_SHA256_BYTES);
+	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) !=
+		SPI_OK_SELECT)
+		elog(ERROR, "could not read facerec_models");
+	return SPI_processed > 0;
+}
+
 Datum
 facerec_face_model_drop(PG_FUNCTION_ARGS)
 {
@@ -444,6 +463,9 @@ facerec_face_model_drop(PG_FUNCTION_ARGS)
 								  row.name)));
 	fr_model_links_check_unused(&row);
 	delete_model(&row, schema);
+	/* Should this be rolled back, the next use makes them anew. */
+	if (!are_weights_used(&row, schema))
+		fr_weight_cache_forget(row.sha256);
 	PopActiveSnapshot();
 	SPI_finish();
 	table_close(relation, NoLock);

@@ -17,6 +17,8 @@ int fr_setting_on_error;
 double fr_setting_max_image_pixels;
 int fr_setting_max_inference_memory;
 double fr_setting_fmr;
+bool fr_setting_weight_cache;
+int fr_setting_weight_cache_size;
 
 /* The value of facerec.isa, and the kernels it stands for. */
 static int setting_isa;
@@ -157,12 +159,32 @@ define_resource_settings(void)
 		isa_options, PGC_USERSET, 0, check_isa, assign_isa, NULL);
 }
 
+/* Files of packed weights (weight_cache.h). */
+static void
+define_cache_settings(void)
+{
+	DefineCustomBoolVariable(
+		"facerec.weight_cache",
+		"Shares the packed weights of models among all processes.",
+		"They are kept in files in the data directory, which every process "
+		"maps.",
+		&fr_setting_weight_cache, true, PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"facerec.weight_cache_size",
+		"Sets the total size of the files of packed weights.",
+		"The files used longest ago are removed; 0 writes none.",
+		&fr_setting_weight_cache_size, 8 * 1024, 0, INT_MAX, PGC_SUSET,
+		GUC_UNIT_MB, NULL, NULL, NULL);
+}
+
 void
 fr_settings_init(void)
 {
 	kernels = fr_kernels_best();
 	define_detection_settings();
 	define_resource_settings();
+	define_cache_settings();
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("facerec");
 #else

@@ -24,6 +24,8 @@ extern int fr_setting_on_error;				  /* FrOnError */
 extern double fr_setting_max_image_pixels;	  /* 1e8; superuser */
 extern int fr_setting_max_inference_memory;	  /* kB; 2 GB */
 extern double fr_setting_fmr;				  /* 1e-4 */
+extern bool fr_setting_weight_cache;		  /* on */
+extern int fr_setting_weight_cache_size;	  /* MB; 8 GB; superuser */
 
 /* The kernels that facerec.isa chose. */
 extern const FrKernels *fr_setting_kernels(void);

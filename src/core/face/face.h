@@ -88,9 +88,10 @@ typedef struct FrDescriptor
 {
 	const char *preset; /* static string */
 	FrRole role;
-	int graph_count; /* ONNX files that make up the model */
-	bool is_bgr;	 /* channel order of the input; else RGB */
-	float mean[3];	 /* in the order of the input's channels */
+	int graph_count;			  /* ONNX files that make up the model */
+	FrWeightFormat weight_format; /* how the networks keep their weights */
+	bool is_bgr;				  /* channel order of the input; else RGB */
+	float mean[3];				  /* in the order of the input's channels */
 	float scale[3];
 	bool is_standardised; /* instead, mean and scale of each picture that give
 						   * it mean 0 and deviation 1 over all channels */

@@ -1,0 +1,780 @@
+/*
+ * weight_cache.c: the files of weight_cache.h.
+ *
+ * pgsql_tmp_facerec/ in the data directory holds
+ *     <model>.<identity>.weights   image and packed weights; never changes
+ *     <model>.<identity>.checked   a line that names the file whose checksums
+ *                                  were found right since the server started
+ *     <model>.<identity>.tmp       being written, by the holder of the lock
+ *     lock                         locked by whoever writes or removes
+ * <model> and <identity> are hexadecimal digits of hashes.  A file gets its
+ * name by rename() when it is complete; nothing is ever changed or cut off
+ * under its name, because other backends have it mapped.
+ */
+#include "postgres.h"
+
+#include "pg/weight_cache.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/cryptohash.h"
+#include "common/file_perm.h"
+#include "miscadmin.h"
+#include "pg/errors.h"
+#include "pg/memory.h"
+#include "pg/settings.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#if PG_VERSION_NUM < 140000
+#error "PostgreSQL 14 or later is needed"
+#endif
+
+/* Base backups and pg_rewind leave out what starts with pgsql_tmp; the server
+ * removes only base/pgsql_tmp when it starts. */
+#define CACHE_DIR "pgsql_tmp_facerec"
+#define LOCK_PATH CACHE_DIR "/lock"
+
+#define SUFFIX_WEIGHTS ".weights"
+#define SUFFIX_CHECKED ".checked"
+#define SUFFIX_TEMP	   ".tmp"
+
+#define HEX_MODEL_BYTES	   16
+#define HEX_IDENTITY_BYTES 8
+#define NAME_BYTES		   (2 * (HEX_MODEL_BYTES + HEX_IDENTITY_BYTES) + 2)
+
+/* How long a backend waits for another one to pack a model, and how often it
+ * looks. */
+#define LOCK_PATIENCE_MS 60000
+#define LOCK_POLL_MS	 5
+
+/* How long writing is not tried again after it failed. */
+#define FAILURE_SECONDS 60
+
+/* A marker younger than this is not touched again. */
+#define TOUCH_SECONDS 3600
+
+/* What a ".checked" file says: one line. */
+#define MARK_BYTES 256
+
+/* A file in the directory, for making room. */
+typedef struct CacheFile
+{
+	char name[NAME_BYTES]; /* without suffix */
+	off_t size_bytes;
+	time_t used_at;
+} CacheFile;
+
+/* A mapping, released with its memory context. */
+typedef struct Mapping
+{
+	FrPackFile file; /* first: callers hold a pointer to it */
+	void *address;
+	size_t size_bytes;
+	struct stat status; /* of the file when it was mapped */
+	MemoryContextCallback on_reset;
+} Mapping;
+
+/* ---- names -------------------------------------------------------------- */
+
+static void
+append_hex(char *digits, const uint8 *bytes, int count)
+{
+	for (int i = 0; i < count; i++)
+		sprintf(digits + 2 * i, "%02x", bytes[i]);
+}
+
+static void
+model_prefix(const uint8 *sha256, char prefix[NAME_BYTES])
+{
+	append_hex(prefix, sha256, HEX_MODEL_BYTES);
+	strcpy(prefix + 2 * HEX_MODEL_BYTES, ".");
+}
+
+static void
+make_name(const FrWeightKey *key, char name[NAME_BYTES])
+{
+	model_prefix(key->sha256, name);
+	append_hex(name + strlen(name), key->identity, HEX_IDENTITY_BYTES);
+}
+
+static void
+make_path(const FrWeightKey *key, const char *suffix, char path[MAXPGPATH])
+{
+	char name[NAME_BYTES];
+
+	make_name(key, name);
+	snprintf(path, MAXPGPATH, "%s/%s%s", CACHE_DIR, name, suffix);
+}
+
+/* Packing is a property of the code: found out once per kernel table. */
+static uint64
+layout_of(const FrKernels *kernels)
+{
+	static const FrKernels *known;
+	static uint64 layout;
+
+	if (known != kernels || layout == 0)
+	{
+		FrAllocator allocator = fr_pg_allocator(CurrentMemoryContext);
+
+		known = kernels;
+		layout = fr_pack_layout(kernels, &allocator);
+	}
+	return layout;
+}
+
+void
+fr_weight_cache_key(const FrModelRow *row, int index, FrWeightFormat format,
+					const FrKernels *kernels, FrWeightKey *key)
+{
+	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
+	char *suffix =
+		psprintf(" network=%d format=%d kernels=%s layout=%016llx version=%d "
+				 "extension=%s",
+				 index, (int) format, kernels->name,
+				 (unsigned long long) layout_of(kernels), FR_PACK_VERSION,
+				 FACEREC_VERSION);
+
+	strlcpy(key->model, row->name, sizeof(key->model));
+	memcpy(key->sha256, row->sha256, sizeof(key->sha256));
+	if (!hash || pg_cryptohash_init(hash) < 0 ||
+		pg_cryptohash_update(hash, row->sha256, FR_SHA256_BYTES) < 0 ||
+		pg_cryptohash_update(hash, (const uint8 *) suffix, strlen(suffix)) <
+			0 ||
+		pg_cryptohash_final(hash, key->identity, sizeof(key->identity)) < 0)
+		elog(ERROR, "could not compute a SHA-256 hash");
+	pg_cryptohash_free(hash);
+	pfree(suffix);
+}
+
+/* ---- markers: which files have been checked ------------------------------ */
+
+/* A file that was replaced or written to gets another line, and so does
+ * every file when the server starts anew: the machine may have crashed. */
+static void
+make_mark(const struct stat *status, char mark[MARK_BYTES])
+{
+	memset(mark, 0, MARK_BYTES);
+	snprintf(mark, MARK_BYTES,
+			 "device %llu inode %llu size %lld written %lld.%09ld changed "
+			 "%lld.%09ld server " INT64_FORMAT "\n",
+			 (unsigned long long) status->st_dev,
+			 (unsigned long long) status->st_ino, (long long) status->st_size,
+			 (long long) status->st_mtim.tv_sec, status->st_mtim.tv_nsec,
+			 (long long) status->st_ctim.tv_sec, status->st_ctim.tv_nsec,
+			 (int64) PgStartTime);
+}
+
+/* Note that a file is in use: the one used longest ago is removed first. */
+static void
+touch_marker(const char *path, int fd)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) == 0 && time(NULL) - status.st_mtime > TOUCH_SECONDS)
+		(void) utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
+static bool
+is_checked(const FrWeightKey *key, const struct stat *status)
+{
+	char path[MAXPGPATH], mark[MARK_BYTES], found[MARK_BYTES];
+
+	make_path(key, SUFFIX_CHECKED, path);
+
+	int fd = OpenTransientFile(path, O_RDONLY | O_NOFOLLOW | PG_BINARY);
+
+	if (fd < 0)
+		return false;
+	make_mark(status, mark);
+
+	bool is_equal = read(fd, found, sizeof(found)) == (ssize_t) sizeof(found) &&
+					memcmp(mark, found, sizeof(found)) == 0;
+
+	if (is_equal)
+		touch_marker(path, fd);
+	CloseTransientFile(fd);
+	return is_equal;
+}
+
+/* Whoever reads half a line checks the file again; failing costs no more. */
+static void
+write_marker(const FrWeightKey *key, const struct stat *status)
+{
+	char path[MAXPGPATH], mark[MARK_BYTES];
+
+	make_path(key, SUFFIX_CHECKED, path);
+	make_mark(status, mark);
+
+	int fd =
+		OpenTransientFile(path, O_CREAT | O_WRONLY | O_NOFOLLOW | PG_BINARY);
+
+	if (fd < 0)
+		return;
+	if (write(fd, mark, sizeof(mark)) != (ssize_t) sizeof(mark))
+		(void) unlink(path);
+	CloseTransientFile(fd);
+}
+
+/* ---- opening ------------------------------------------------------------ */
+
+static void
+unmap(void *argument)
+{
+	Mapping *mapping = argument;
+
+	if (mapping->address)
+		(void) munmap(mapping->address, mapping->size_bytes);
+	mapping->address = NULL;
+}
+
+static Mapping *
+map_file(int fd, const struct stat *status, MemoryContext owner)
+{
+	Mapping *mapping = MemoryContextAllocZero(owner, sizeof(Mapping));
+	size_t size_bytes = (size_t) status->st_size;
+	void *address = mmap(NULL, size_bytes, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (address == MAP_FAILED)
+	{
+		pfree(mapping);
+		return NULL;
+	}
+	mapping->address = address;
+	mapping->size_bytes = size_bytes;
+	mapping->status = *status;
+	mapping->on_reset.func = unmap;
+	mapping->on_reset.arg = mapping;
+	MemoryContextRegisterResetCallback(owner, &mapping->on_reset);
+	return mapping;
+}
+
+static void
+log_problem(const FrWeightKey *key, const char *what, const char *detail)
+{
+	ereport(LOG,
+			(errmsg("%s packed weights of face model \"%s\"", what, key->model),
+			 errdetail("%s", detail)));
+}
+
+/* Check header and index, and what nobody has checked since the server
+ * started.  False for a file that must not be used. */
+static bool
+is_sound(const FrWeightKey *key, const struct stat *status, Mapping *mapping)
+{
+	FrCancel cancel = fr_pg_cancel();
+	FrError error;
+	FrStatus result =
+		fr_pack_file_open(fr_bytes(mapping->address, mapping->size_bytes),
+						  key->identity, &mapping->file, &error);
+
+	if (result == FR_OK && is_checked(key, status))
+		return true;
+	if (result == FR_OK)
+		result = fr_pack_file_verify(&mapping->file, &cancel, &error);
+	if (result == FR_ERR_CANCELLED)
+		fr_raise(result, &error, "could not open packed weights", NULL);
+	if (result == FR_OK)
+		write_marker(key, status);
+	else
+		log_problem(key, "discarding", error.message);
+	return result == FR_OK;
+}
+
+const FrPackFile *
+fr_weight_cache_open(const FrWeightKey *key, MemoryContext owner)
+{
+	char path[MAXPGPATH];
+	struct stat status;
+
+	if (!fr_setting_weight_cache)
+		return NULL;
+	make_path(key, SUFFIX_WEIGHTS, path);
+
+	int fd = OpenTransientFile(path, O_RDONLY | O_NOFOLLOW | PG_BINARY);
+
+	if (fd < 0)
+	{
+		if (errno != ENOENT)
+			ereport(LOG, (errcode_for_file_access(),
+						  errmsg("could not open file \"%s\": %m", path)));
+		return NULL;
+	}
+
+	Mapping *mapping = NULL;
+
+	/* Only a file of this server's user: others could cut it off. */
+	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+		status.st_uid == geteuid() && status.st_size > 0)
+		mapping = map_file(fd, &status, owner);
+	CloseTransientFile(fd);
+	if (mapping && is_sound(key, &status, mapping))
+		return &mapping->file;
+	if (mapping)
+		unmap(mapping);
+	fr_weight_cache_discard(key);
+	return NULL;
+}
+
+bool
+fr_weight_cache_is_intact(const FrWeightKey *key, const FrPackFile *file)
+{
+	const struct stat *then = &((const Mapping *) file)->status;
+	char path[MAXPGPATH];
+	struct stat now;
+
+	make_path(key, SUFFIX_WEIGHTS, path);
+
+	/* A file that was removed or replaced is ours as long as it is mapped. */
+	if (stat(path, &now) != 0 || now.st_dev != then->st_dev ||
+		now.st_ino != then->st_ino)
+		return true;
+	return now.st_size == then->st_size &&
+		   now.st_mtim.tv_sec == then->st_mtim.tv_sec &&
+		   now.st_mtim.tv_nsec == then->st_mtim.tv_nsec;
+}
+
+void
+fr_weight_cache_discard(const FrWeightKey *key)
+{
+	char path[MAXPGPATH];
+
+	make_path(key, SUFFIX_CHECKED, path);
+	(void) unlink(path);
+	make_path(key, SUFFIX_WEIGHTS, path);
+	(void) unlink(path);
+}
+
+/* ---- the lock ----------------------------------------------------------- */
+
+/* When writing fails, the lock file's time says so: until it is old, nobody
+ * waits for the lock to try the same again. */
+static void
+note_outcome(int lock, bool is_written)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+								{.tv_sec = is_written ? 0 : time(NULL)}};
+
+	(void) futimens(lock, times);
+}
+
+static bool
+has_failed_lately(int lock)
+{
+	struct stat status;
+
+	return fstat(lock, &status) == 0 &&
+		   llabs((long long) time(NULL) - (long long) status.st_mtime) <
+			   FAILURE_SECONDS;
+}
+
+/* Open the lock file, making it and the directory; -1, and a message the
+ * first time, when that is not possible. */
+static int
+open_lock(void)
+{
+	static bool is_reported;
+	int fd = OpenTransientFile(LOCK_PATH, O_RDWR | O_NOFOLLOW | PG_BINARY);
+
+	if (fd < 0 && errno == ENOENT &&
+		(MakePGDirectory(CACHE_DIR) == 0 || errno == EEXIST))
+	{
+		fd = OpenTransientFile(LOCK_PATH,
+							   O_CREAT | O_RDWR | O_NOFOLLOW | PG_BINARY);
+		if (fd >= 0)
+			note_outcome(fd, true);
+	}
+	if (fd < 0 && !is_reported)
+	{
+		is_reported = true;
+		ereport(LOG,
+				(errcode_for_file_access(),
+				 errmsg("could not use directory \"%s\": %m", CACHE_DIR),
+				 errdetail("Every process packs the weights of face models "
+						   "for itself.")));
+	}
+	return fd;
+}
+
+/* Wait until the lock is ours; false when that takes too long or is no use. */
+static bool
+wait_for_lock(int fd)
+{
+	TimestampTz start = GetCurrentTimestamp();
+
+	for (;;)
+	{
+		if (has_failed_lately(fd))
+			return false;
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		if ((errno != EWOULDBLOCK && errno != EINTR) ||
+			TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
+									   LOCK_PATIENCE_MS))
+			return false;
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 LOCK_POLL_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* The kernel gives the lock back when its holder dies.  Not a lock of the
+ * server's: those do not keep parallel workers of one query apart. */
+bool
+fr_weight_cache_lock(bool is_patient, int *lock)
+{
+	*lock = -1;
+	if (!fr_setting_weight_cache || fr_setting_weight_cache_size == 0)
+		return false;
+
+	int fd = open_lock();
+
+	if (fd < 0)
+		return false;
+	if (is_patient ? !wait_for_lock(fd)
+				   : has_failed_lately(fd) || flock(fd, LOCK_EX | LOCK_NB) != 0)
+	{
+		CloseTransientFile(fd);
+		return false;
+	}
+	*lock = fd;
+	return true;
+}
+
+void
+fr_weight_cache_unlock(int lock)
+{
+	if (lock >= 0)
+		CloseTransientFile(lock);
+}
+
+/* ---- making room -------------------------------------------------------- */
+
+static bool
+has_suffix(const char *name, const char *suffix)
+{
+	size_t length = strlen(name), tail = strlen(suffix);
+
+	return length > tail && strcmp(name + length - tail, suffix) == 0;
+}
+
+/* Only what we would name so ourselves. */
+static bool
+is_ours(const char *name)
+{
+	return strspn(name, "0123456789abcdef.") >= NAME_BYTES - 1 &&
+		   (has_suffix(name, SUFFIX_WEIGHTS) ||
+			has_suffix(name, SUFFIX_CHECKED) || has_suffix(name, SUFFIX_TEMP));
+}
+
+static void
+remove_file(const char *name, const char *suffix)
+{
+	char path[MAXPGPATH];
+
+	snprintf(path, sizeof(path), "%s/%s%s", CACHE_DIR, name, suffix);
+	(void) unlink(path);
+}
+
+/* When a file was last opened, as far as its marker tells. */
+static time_t
+last_used(const char *name, const struct stat *status)
+{
+	char path[MAXPGPATH];
+	struct stat marker;
+
+	snprintf(path, sizeof(path), "%s/%s%s", CACHE_DIR, name, SUFFIX_CHECKED);
+	if (lstat(path, &marker) == 0 && marker.st_mtime > status->st_mtime)
+		return marker.st_mtime;
+	return status->st_mtime;
+}
+
+/* List the files and remove what a crash left behind: nobody else writes
+ * while we hold the lock. */
+static CacheFile *
+list_files(int *count)
+{
+	CacheFile *files = palloc(sizeof(CacheFile));
+	int capacity = 1;
+	DIR *dir = AllocateDir(CACHE_DIR);
+	struct dirent *entry;
+
+	*count = 0;
+	while (dir && (entry = ReadDirExtended(dir, CACHE_DIR, LOG)) != NULL)
+	{
+		char path[MAXPGPATH];
+		struct stat status;
+
+		if (!is_ours(entry->d_name))
+			continue;
+		if (has_suffix(entry->d_name, SUFFIX_TEMP))
+			remove_file(entry->d_name, "");
+		snprintf(path, sizeof(path), "%s/%s", CACHE_DIR, entry->d_name);
+		if (!has_suffix(entry->d_name, SUFFIX_WEIGHTS) ||
+			lstat(path, &status) != 0)
+			continue;
+		if (*count == capacity)
+		{
+			capacity *= 2;
+			files = repalloc(files, capacity * sizeof(CacheFile));
+		}
+
+		CacheFile *file = &files[(*count)++];
+
+		strlcpy(file->name, entry->d_name, sizeof(file->name));
+		file->size_bytes = status.st_size;
+		file->used_at = last_used(file->name, &status);
+	}
+	if (dir)
+		FreeDir(dir);
+	return files;
+}
+
+/* Remove the files used longest ago until one of size_bytes fits; false when
+ * it is larger than all may be.  The file of that name is replaced, so it
+ * does not count. */
+static bool
+make_room(size_t size_bytes, const char *name)
+{
+	uint64 limit = (uint64) fr_setting_weight_cache_size * 1024 * 1024;
+	int count;
+
+	if (size_bytes > limit)
+		return false;
+
+	CacheFile *files = list_files(&count);
+
+	for (;;)
+	{
+		uint64 total = size_bytes;
+		int oldest = -1;
+
+		for (int i = 0; i < count; i++)
+		{
+			if (strcmp(files[i].name, name) == 0)
+				continue;
+			total += (uint64) files[i].size_bytes;
+			if (files[i].size_bytes > 0 &&
+				(oldest < 0 || files[i].used_at < files[oldest].used_at))
+				oldest = i;
+		}
+		if (total <= limit || oldest < 0)
+			break;
+		remove_file(files[oldest].name, SUFFIX_CHECKED);
+		remove_file(files[oldest].name, SUFFIX_WEIGHTS);
+		files[oldest].size_bytes = 0;
+	}
+	pfree(files);
+	return true;
+}
+
+void
+fr_weight_cache_forget(const uint8 sha256[FR_SHA256_BYTES])
+{
+	char prefix[NAME_BYTES];
+	DIR *dir = AllocateDir(CACHE_DIR);
+	struct dirent *entry;
+
+	model_prefix(sha256, prefix);
+	while (dir && (entry = ReadDirExtended(dir, CACHE_DIR, LOG)) != NULL)
+		if (is_ours(entry->d_name) &&
+			strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
+			!has_suffix(entry->d_name, SUFFIX_TEMP))
+			remove_file(entry->d_name, "");
+	if (dir)
+		FreeDir(dir);
+}
+
+/* ---- saving ------------------------------------------------------------- */
+
+/* All packed weights that a file gets. */
+typedef struct ItemList
+{
+	FrPackedItem *items;
+	int count, capacity;
+} ItemList;
+
+static void
+append_item(ItemList *list, const FrPackedItem *item)
+{
+	for (int i = 0; i < list->count; i++)
+		if (list->items[i].key.length == item->key.length &&
+			memcmp(list->items[i].key.data, item->key.data, item->key.length) ==
+				0)
+			return;
+	if (list->count == list->capacity)
+	{
+		list->capacity *= 2;
+		list->items =
+			repalloc(list->items, (Size) list->capacity * sizeof(FrPackedItem));
+	}
+	list->items[list->count++] = *item;
+}
+
+static bool
+collect_own(void *context, const FrPackedItem *item)
+{
+	if (!item->is_found)
+		append_item(context, item);
+	return true;
+}
+
+static ItemList
+collect_items(const FrNet *net, const FrPackFile *file)
+{
+	ItemList list = {.capacity = 64};
+
+	list.items = palloc((Size) list.capacity * sizeof(FrPackedItem));
+	for (int i = 0; file && i < file->item_count; i++)
+	{
+		FrPackedItem item = fr_pack_file_item(file, i);
+
+		append_item(&list, &item);
+	}
+	fr_net_each_packed(net, collect_own, &list);
+	return list;
+}
+
+static bool
+add_unsaved(void *context, const FrPackedItem *item)
+{
+	if (!item->is_found)
+		*(size_t *) context += item->size_bytes;
+	return true;
+}
+
+size_t
+fr_weight_cache_unsaved(const FrNet *net)
+{
+	size_t size_bytes = 0;
+
+	fr_net_each_packed(net, add_unsaved, &size_bytes);
+	return size_bytes;
+}
+
+static bool
+write_piece(void *context, const void *bytes, size_t size_bytes)
+{
+	int fd = *(const int *) context;
+	const char *p = bytes;
+
+	while (size_bytes > 0)
+	{
+		errno = 0;
+
+		ssize_t written = write(fd, p, size_bytes);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0)
+		{
+			/* a write that stops without a reason lacks room */
+			if (errno == 0)
+				errno = ENOSPC;
+			return false;
+		}
+		p += written;
+		size_bytes -= (size_t) written;
+	}
+	return true;
+}
+
+/* Write the temporary file; what is wrong is in errno or *error. */
+static FrStatus
+write_temp(const char *path, const FrPackFileContents *contents, FrError *error)
+{
+	FrAllocator allocator = fr_pg_allocator(CurrentMemoryContext);
+	FrCancel cancel = fr_pg_cancel();
+	int fd = OpenTransientFile(path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW |
+										 PG_BINARY);
+	FrPackSink sink = {write_piece, &fd};
+	FrStatus status;
+
+	if (fd < 0)
+		return FR_ERR_LIMIT;
+	status = fr_pack_file_write(contents, &sink, &cancel, &allocator, error);
+
+	/* Some file systems tell of a full disk only now.  It need not outlive a
+	 * crash of the machine, but what is mapped must be what is on disk. */
+	if (status == FR_OK && pg_fsync(fd) != 0)
+		status = FR_ERR_LIMIT;
+
+	int saved_errno = errno;
+
+	if (CloseTransientFile(fd) != 0 && status == FR_OK)
+		return FR_ERR_LIMIT;
+	errno = saved_errno;
+	return status;
+}
+
+static bool
+save_contents(const FrWeightKey *key, const FrPackFileContents *contents)
+{
+	char temp[MAXPGPATH], path[MAXPGPATH];
+	FrError error = {0};
+
+	make_path(key, SUFFIX_TEMP, temp);
+	make_path(key, SUFFIX_WEIGHTS, path);
+
+	FrStatus status = write_temp(temp, contents, &error);
+
+	if (status == FR_OK && rename(temp, path) == 0)
+		return true;
+
+	int saved_errno = errno;
+
+	(void) unlink(temp);
+	if (status == FR_ERR_CANCELLED)
+		fr_raise(status, &error, "could not write packed weights", NULL);
+	if (status == FR_ERR_NOMEM)
+	{
+		log_problem(key, "could not write", error.message);
+		return false;
+	}
+	errno = saved_errno;
+	ereport(LOG,
+			(errcode_for_file_access(),
+			 errmsg("could not write file \"%s\": %m", path),
+			 errdetail("Every process packs the weights of face model \"%s\" "
+					   "for itself.",
+					   key->model)));
+	return false;
+}
+
+bool
+fr_weight_cache_save(int lock, const FrWeightKey *key, FrBytes image,
+					 const FrNet *net, const FrPackFile *file)
+{
+	ItemList list = collect_items(net, file);
+	FrPackFileContents contents = {.identity = key->identity,
+								   .image = image,
+								   .items = list.items,
+								   .item_count = list.count};
+	char name[NAME_BYTES];
+	size_t size_bytes;
+	bool is_saved = false;
+
+	make_name(key, name);
+	if (!fr_pack_file_size(&contents, &size_bytes) ||
+		!make_room(size_bytes, name))
+		log_problem(key, "not keeping",
+					"They are larger than facerec.weight_cache_size.");
+	else
+	{
+		is_saved = save_contents(key, &contents);
+		note_outcome(lock, is_saved);
+	}
+	pfree(list.items);
+	return is_saved;
+}
