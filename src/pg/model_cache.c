@@ -15,6 +15,10 @@
 
 #include "pg/model_cache.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "core/face/input.h"
 #include "core/onnx/aligned.h"
 #include "pg/errors.h"
@@ -405,6 +409,16 @@ save_entry(Entry *entry, int lock)
 	return status == FR_OK && save_nets(entry, lock);
 }
 
+/* Packing took several times the memory of the model.  The C library would
+ * keep what is free below the last piece in use. */
+static void
+give_back_memory(void)
+{
+#ifdef __GLIBC__
+	(void) malloc_trim(0);
+#endif
+}
+
 /* Load a model, and leave its packed weights for all other processes.  The
  * lock makes them wait for that: packing takes memory, too. */
 static Entry *
@@ -422,10 +436,13 @@ load_entry(const FrModelRow *row, const FrNetOptions *options)
 
 			if (save_entry(own, lock))
 				entry = load_mapped(row, options);
-			if (entry)
-				remove_entry(&own);
-			else
+			if (!entry)
 				entry = own;
+			else
+			{
+				remove_entry(&own);
+				give_back_memory();
+			}
 		}
 		fr_weight_cache_unlock(lock);
 	}

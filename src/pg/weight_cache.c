@@ -283,6 +283,10 @@ is_sound(const FrWeightKey *key, const struct stat *status, Mapping *mapping)
 		result = fr_pack_file_verify(&mapping->file, &cancel, &error);
 	if (result == FR_ERR_CANCELLED)
 		fr_raise(result, &error, "could not open packed weights", NULL);
+#ifdef MADV_DONTNEED
+	/* Most of what was read for this will not be used by this process. */
+	(void) madvise(mapping->address, mapping->size_bytes, MADV_DONTNEED);
+#endif
 	if (result == FR_OK)
 		write_marker(key, status);
 	else
