@@ -27,38 +27,40 @@ typedef struct NameHead
 	int32_t has_scale, has_pre_scale, has_bias;
 	int32_t is_in_image;
 	int32_t zero;
-	uint64_t weight_count;
+	uint64_t weight_bytes;
 	uint64_t place[2]; /* offset and 0, or two checksums */
 } NameHead;
 
 _Static_assert(sizeof(NameHead) == 88, "a name has no padding");
 
-size_t
-fr_pack_weight_count(const FrPackKey *key)
+/* The weights as they are in the graph. */
+static FrBytes
+raw_weights(const FrPackKey *key)
 {
 	/* The constant has these dimensions, so the product fits. */
-	return (size_t) key->out_channels *
-		   (size_t) (key->is_depthwise ? 1 : key->in_channels / key->group) *
-		   (size_t) key->kernel_h * (size_t) key->kernel_w;
+	size_t count =
+		(size_t) key->out_channels *
+		(size_t) (key->is_depthwise ? 1 : key->in_channels / key->group) *
+		(size_t) key->kernel_h * (size_t) key->kernel_w;
+
+	return fr_bytes(key->weights, count * sizeof(float));
 }
 
 static void
 name_weights(const FrPackKey *key, const FrWeightCache *cache, NameHead *head)
 {
-	size_t count = fr_pack_weight_count(key);
-	uintptr_t first = (uintptr_t) key->weights;
+	FrBytes raw = raw_weights(key);
+	uintptr_t first = (uintptr_t) raw.data;
 	uintptr_t image = (uintptr_t) cache->image.data;
 
-	head->weight_count = count;
-	head->is_in_image =
-		first >= image && first - image < cache->image.length &&
-		count * sizeof(float) <= cache->image.length - (first - image);
+	head->weight_bytes = raw.length;
+	head->is_in_image = first >= image && first - image < cache->image.length &&
+						raw.length <= cache->image.length - (first - image);
 	if (head->is_in_image)
 		head->place[0] = first - image;
 	else
 		for (uint64_t i = 0; i < 2; i++)
-			head->place[i] =
-				fr_checksum(key->weights, count * sizeof(float), i);
+			head->place[i] = fr_checksum(raw.data, raw.length, i);
 }
 
 static void

@@ -99,9 +99,6 @@ FrStatus
 fr_pack_key_name(const FrPackKey *key, const FrWeightCache *cache,
 				 const FrAllocator *allocator, FrBytes *name, FrError *error);
 
-/* Bytes of the raw weights of a key, of one group's input channels. */
-size_t fr_pack_weight_count(const FrPackKey *key);
-
 /* For pack.c (pack_int8.c): bytes of packed 8-bit weights and of all that
  * fr_pack_int8 writes: they are followed by the sum of each output channel's
  * weights, int32 [out_channels]; false on overflow.  And the packing. */
