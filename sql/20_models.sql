@@ -90,6 +90,16 @@ CREATE FUNCTION face_model_drop(name text) RETURNS void
 COMMENT ON FUNCTION face_model_drop(text) IS
 	'remove a model; embeddings made with it stay';
 
+CREATE FUNCTION face_model_plan(model text, width int DEFAULT NULL,
+	height int DEFAULT NULL, runs int DEFAULT 5,
+	OUT step int, OUT network int, OUT layer text, OUT kernel text, OUT shape int[],
+	OUT weight_bytes bigint, OUT flops float8, OUT estimated_ms float8,
+	OUT measured_ms float8) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'facerec_face_model_plan'
+	LANGUAGE C VOLATILE PARALLEL SAFE COST 1000000 ROWS 100;
+COMMENT ON FUNCTION face_model_plan(text, int, int, int) IS
+	'the steps in which a model is computed for one picture; with what each should take and what it takes, in the median of that many runs (0: nothing is run)';
+
 REVOKE EXECUTE ON FUNCTION face_model_load(text, bytea, text, jsonb, text),
 	face_model_load(text, bytea[], text, jsonb, text),
 	face_model_drop(text) FROM PUBLIC;

@@ -447,9 +447,10 @@ emit_step(FrPlanner *planner, int index, FrStep *step)
 	step->kind = unit->kind == FR_UNIT_COPY ? FR_UNIT_ELTWISE : unit->kind;
 	step->images = 1;
 	step->groups = 1;
-	step->description.name = unit->node && unit->node->name
-								 ? unit->node->name
-								 : planner->graph->values[unit->output].name;
+	step->description.name =
+		unit->node && unit->node->name && unit->node->name[0]
+			? unit->node->name
+			: planner->graph->values[unit->output].name;
 	if (!step->description.name)
 		step->description.name = "";
 	step->description.shape = planner->graph->values[unit->output].shape;

@@ -145,7 +145,8 @@ typedef struct FrPlanStep
 	const char *kernel; /* e.g. "conv 3x3 s1 16c avx512", "plain Softmax" */
 	FrShape shape;		/* of the output */
 	size_t weight_bytes;
-	double flops;	/* multiply-adds times two */
+	double flops;	/* multiply-adds times two, of the plain form */
+	double saving;	/* the kernel multiplies that many times less; 0 as 1 */
 	int strip;		/* number from 1 of the strip that the step is part of, or
 					 * 0 */
 	int strip_rows; /* most rows of the output at a time */
