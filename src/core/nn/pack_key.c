@@ -17,10 +17,18 @@
 _Static_assert(sizeof(FrPackKey) == 96 && offsetof(FrPackKey, bias) == 88,
 			   "fr_pack_key_name writes every field of FrPackKey");
 
+typedef enum NameKind
+{
+	NAME_CONV = 0,
+	NAME_DEPTHWISE,
+	NAME_BIAS,
+	NAME_INT8
+} NameKind;
+
 /* The fixed part of a name. */
 typedef struct NameHead
 {
-	int32_t kind; /* 0 convolution, 1 depthwise, 2 bias */
+	int32_t kind;
 	int32_t is_transposed;
 	int32_t transform, format, is_unpaired;
 	int32_t group, out_channels, in_channels, kernel_h, kernel_w, lanes;
@@ -43,6 +51,8 @@ raw_weights(const FrPackKey *key)
 		(size_t) (key->is_depthwise ? 1 : key->in_channels / key->group) *
 		(size_t) key->kernel_h * (size_t) key->kernel_w;
 
+	if (key->bytes)
+		return fr_bytes(key->bytes, count);
 	return fr_bytes(key->weights, count * sizeof(float));
 }
 
@@ -63,6 +73,18 @@ name_weights(const FrPackKey *key, const FrWeightCache *cache, NameHead *head)
 			head->place[i] = fr_checksum(raw.data, raw.length, i);
 }
 
+/* The table of 8-bit kernels goes with the one that has it, so that the key's
+ * pointer to it needs no name of its own. */
+static NameKind
+name_kind(const FrPackKey *key)
+{
+	if (key->is_bias)
+		return NAME_BIAS;
+	if (key->bytes)
+		return NAME_INT8;
+	return key->is_depthwise ? NAME_DEPTHWISE : NAME_CONV;
+}
+
 static void
 append(uint8_t **end, const float *values, int count)
 {
@@ -79,7 +101,7 @@ fr_pack_key_name(const FrPackKey *key, const FrWeightCache *cache,
 				 const FrAllocator *allocator, FrBytes *name, FrError *error)
 {
 	NameHead head = {
-		.kind = key->is_bias ? 2 : key->is_depthwise,
+		.kind = name_kind(key),
 		.is_transposed = key->is_transposed,
 		.transform = (int32_t) key->transform,
 		.format = (int32_t) key->format,

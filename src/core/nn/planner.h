@@ -50,8 +50,8 @@ typedef struct FrPackKey
 	const float *pre_scale;	   /* [in_channels] factors, or NULL */
 	const int8_t *bytes;	   /* 8-bit weights instead, in the same order */
 	const FrInt8Kernels *int8; /* the table that packs them */
-	bool is_bias;	   /* instead: bias + scale * (weights * pre_scale),
-						* [out_channels] */
+	/* Instead: bias + scale * (weights * pre_scale), [out_channels]. */
+	bool is_bias;
 	const float *bias; /* [out_channels], is_bias only */
 } FrPackKey;
 

@@ -288,6 +288,68 @@ build_net(void)
 	return onnx_finish(&model);
 }
 
+/* Quantise and dequantise: input -> output, both floats. */
+static void
+add_qdq(OnnxModel *model, const char *input, const char *output)
+{
+	static const uint8_t zero = 128;
+	static const float scale = 1.0f / 32.0f;
+	char names[64], code[16], zero_name[16], scale_name[16];
+
+	snprintf(code, sizeof code, "%s.q", output);
+	snprintf(zero_name, sizeof zero_name, "%s.zero", output);
+	snprintf(scale_name, sizeof scale_name, "%s.scale", output);
+	onnx_weight_raw(model, zero_name, ONNX_UINT8, 0, NULL, &zero, 1);
+	onnx_weight_f32(model, scale_name, 0, NULL, &scale);
+	snprintf(names, sizeof names, "%s %s %s", input, scale_name, zero_name);
+	onnx_node(model, "QuantizeLinear", code, names, code);
+	snprintf(names, sizeof names, "%s %s %s", code, scale_name, zero_name);
+	onnx_node(model, "DequantizeLinear", output, names, output);
+}
+
+/* A convolution of 8-bit weights behind one that is quantised. */
+static OnnxBuffer
+build_int8_net(void)
+{
+	static int8_t weights[7 * 20 * 12 * 10];
+	static float scales[7];
+	const int64_t dims[] = {7, 20, 12, 10};
+	OnnxModel model;
+
+	for (size_t i = 0; i < sizeof weights; i++)
+		weights[i] = (int8_t) (i * 37 % 251 - 125);
+	for (int i = 0; i < 7; i++)
+		scales[i] = 1.0f / (float) (64 << i);
+	onnx_begin(&model, 13);
+	onnx_input(&model, "x", 4, (int64_t[]){-1, 3, 12, 10});
+	onnx_output(&model, "y", 2, (int64_t[]){-1, 7});
+	add_conv(
+		&model, "x", "a",
+		(ConvLayer){.in = 3, .out = 20, .kernel_h = 3, .pads = {1, 1, 1, 1}});
+	add_qdq(&model, "a", "b");
+	onnx_weight_raw(&model, "w", ONNX_INT8, 4, dims, weights, sizeof weights);
+	onnx_weight_f32(&model, "ws", 1, dims, scales);
+	onnx_node(&model, "DequantizeLinear", "wd", "w ws", "wd");
+	onnx_attr_int(&model, "axis", 0);
+	onnx_node(&model, "Conv", "conv8", "b wd", "c");
+	onnx_node(&model, "Flatten", "flat", "c", "y");
+	return onnx_finish(&model);
+}
+
+/* The aligned image of a model, which is freed. */
+static OnnxBuffer
+align_image(OnnxBuffer file)
+{
+	OnnxBuffer image = {.size_bytes =
+							fr_onnx_aligned_size(file.data, file.size_bytes)};
+	FrError error;
+
+	image.data = aligned_memory(image.size_bytes);
+	fr_onnx_align(file.data, file.size_bytes, image.data, NULL, &error);
+	free(file.data);
+	return image;
+}
+
 typedef struct Items
 {
 	FrPackedItem items[64];
@@ -332,7 +394,7 @@ run_net(const OnnxBuffer *image, const FrNetOptions *options, int batch,
 }
 
 static void
-test_nets(const char *isa, const OnnxBuffer *image)
+test_nets(const char *isa, const OnnxBuffer *image, int pieces)
 {
 	FrNetOptions options = {.kernels = fr_kernels_by_name(isa),
 							.weights.image =
@@ -359,7 +421,7 @@ test_nets(const char *isa, const OnnxBuffer *image)
 	fr_net_each_packed(without, collect, &own);
 	is_int(own.count, 0, "%s: without an image there are no keys", isa);
 	fr_net_each_packed(first, collect, &own);
-	ok(own.count == 5 && own.found == 0, "%s: %d pieces are packed", isa,
+	ok(own.count == pieces && own.found == 0, "%s: %d pieces are packed", isa,
 	   own.count);
 	ok(memcmp(plain, packed, sizeof plain) == 0, "%s: keys change nothing",
 	   isa);
@@ -502,13 +564,9 @@ test_checksum(void)
 int
 main(void)
 {
-	OnnxBuffer file = build_net();
-	OnnxBuffer image = {.size_bytes =
-							fr_onnx_aligned_size(file.data, file.size_bytes)};
-	FrError error;
+	OnnxBuffer image = align_image(build_net());
+	OnnxBuffer int8_image = align_image(build_int8_net());
 
-	image.data = aligned_memory(image.size_bytes);
-	fr_onnx_align(file.data, file.size_bytes, image.data, NULL, &error);
 	test_checksum();
 	test_round_trip();
 	test_empty();
@@ -516,10 +574,13 @@ main(void)
 	test_lies();
 	test_failures();
 	for (int i = 0; i < CHECK_ISA_COUNT; i++)
-		test_nets(check_isas[i], &image);
+	{
+		test_nets(check_isas[i], &image, 5);
+		test_nets(check_isas[i], &int8_image, 2);
+	}
 	test_net_failures(&image);
 	test_layouts();
 	free(image.data);
-	free(file.data);
+	free(int8_image.data);
 	return tap_done();
 }
