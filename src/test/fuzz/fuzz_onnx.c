@@ -1,8 +1,9 @@
 /*
- * fuzz_onnx.c: libFuzzer target for the ONNX reader, specialisation and the
- * plain operators.
+ * fuzz_onnx.c: libFuzzer target for the ONNX reader and writer,
+ * specialisation and the plain operators.
  *
- * The input is an ONNX file.  It is imported, specialised for small inputs
+ * The input is an ONNX file.  It is imported, written again (which must give
+ * a file that can be imported), specialised for small inputs
  * (dynamic dimensions become 8, static ones keep their size) and run once,
  * all within fixed bounds of memory and work.
  */
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #include "core/onnx/import.h"
+#include "core/onnx/write.h"
 
 #define MAX_INPUTS		 4
 #define MAX_TENSOR_BYTES ((size_t) 1 << 20)
@@ -62,6 +64,26 @@ run(const FrGraph *graph, FrArena *arena, FrTensor *tensors)
 	}
 }
 
+static void
+write_again(const FrGraph *graph)
+{
+	void *bytes;
+	size_t size_bytes;
+	FrGraph again;
+	FrError error;
+
+	if (fr_onnx_write(graph, NULL, 0, &fr_allocator_malloc, &bytes, &size_bytes,
+					  &error) != FR_OK)
+		return;
+	if (fr_onnx_import(bytes, size_bytes, &fr_allocator_malloc, &again,
+					   &error) != FR_OK ||
+		again.input_count != graph->input_count ||
+		again.output_count != graph->output_count)
+		abort();
+	fr_graph_destroy(&again);
+	free(bytes);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 {
@@ -73,6 +95,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 	if (fr_onnx_import(data, size_bytes, &fr_allocator_malloc, &graph,
 					   &error) != FR_OK)
 		return 0;
+	write_again(&graph);
 	for (int i = 0; i < graph.input_count && i < MAX_INPUTS; i++)
 	{
 		shapes[i] = graph.values[graph.inputs[i]].shape;
