@@ -61,6 +61,22 @@ round_up(int value, int multiple)
 	return (value + multiple - 1) / multiple * multiple;
 }
 
+FrShape
+fr_detect_shape(const FrNet *net, const FrDescriptor *descriptor, int width,
+				int height)
+{
+	const FrGraph *graph = fr_net_graph(net);
+	int multiple = fr_heads_multiple(descriptor->decode, graph->output_count);
+	int fixed_width, fixed_height;
+
+	if (descriptor->size_multiple > multiple)
+		multiple = descriptor->size_multiple;
+	fixed_size(net, &fixed_width, &fixed_height);
+	return fr_input_shape(
+		graph, 1, fixed_width > 0 ? fixed_width : round_up(width, multiple),
+		fixed_height > 0 ? fixed_height : round_up(height, multiple));
+}
+
 /* Plan for the padded picture, fill the input and run. */
 static FrStatus
 run_network(const FrDetector *detector, const FrImage *image,
@@ -68,20 +84,11 @@ run_network(const FrDetector *detector, const FrImage *image,
 {
 	const FrDescriptor *descriptor = detector->descriptor;
 	FrNet *net = detector->nets[0];
-	const FrGraph *graph = fr_net_graph(net);
-	int multiple = fr_heads_multiple(descriptor->decode, graph->output_count);
-	int width, height;
+	FrShape shape =
+		fr_detect_shape(net, descriptor, image->width, image->height);
+	int row = fr_input_is_channels_last(fr_net_graph(net)) ? 1 : 2;
+	int height = (int) shape.dims[row], width = (int) shape.dims[row + 1];
 	FrPlan *plan;
-
-	if (descriptor->size_multiple > multiple)
-		multiple = descriptor->size_multiple;
-	fixed_size(net, &width, &height);
-	if (width == 0)
-		width = round_up(image->width, multiple);
-	if (height == 0)
-		height = round_up(image->height, multiple);
-
-	FrShape shape = fr_input_shape(graph, 1, width, height);
 	FrStatus status = fr_net_plan(net, &shape, cancel, &plan, error);
 
 	if (status == FR_OK)

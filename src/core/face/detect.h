@@ -16,6 +16,10 @@
 void fr_detect_fit(const FrNet *detector, int longest, int width, int height,
 				   int *fit_width, int *fit_height);
 
+/* The shape of the network's input for a picture of this size, padded. */
+FrShape fr_detect_shape(const FrNet *net, const FrDescriptor *descriptor,
+						int width, int height);
+
 /*
  * Find the faces of a picture that already has the wanted size.  Boxes and
  * landmarks are in its pixels, order is by falling score; quality and pose

@@ -185,6 +185,23 @@ find_faces(FrPhoto *photo, const FrDetector *detector, FrFaces *faces,
 	return detect_in_view(photo, &view, width, height, detector, faces, error);
 }
 
+FrStatus
+fr_photo_reduce(FrPhoto *photo, const FrDetector *detector, FrImage *picture,
+				FrError *error)
+{
+	int longest = detector->descriptor->detection_size, width, height;
+	FrPhotoView view;
+	FrStatus status = fr_photo_view_whole(photo, longest, &view, error);
+
+	*picture = (FrImage){0};
+	if (status != FR_OK)
+		return status;
+	fr_detect_fit(detector->nets[0], longest, view.image->width,
+				  view.image->height, &width, &height);
+	return fr_image_resize(view.image, width, height, &photo->cancel,
+						   photo->allocator, picture, error);
+}
+
 /* Fill in pose and quality, as seen in a view. */
 static void
 describe_face(const FrPhotoView *view, FrFace *face)
@@ -608,6 +625,19 @@ check_crop_size(int width, int height, FrError *error)
 					   "be between 1 and %d.",
 					   width, height, MAX_CROP_SIDE);
 	return FR_OK;
+}
+
+FrStatus
+fr_photo_crop(FrPhoto *photo, const FrDescriptor *descriptor,
+			  const FrFace *face, FrImage *crop, FrError *error)
+{
+	FrStatus status = check_crop_size(descriptor->input_width,
+									  descriptor->input_height, error);
+
+	*crop = (FrImage){0};
+	if (status == FR_OK)
+		status = crop_face(photo, descriptor, face, crop, error);
+	return status;
 }
 
 FrStatus

@@ -65,6 +65,15 @@ FrStatus
 fr_photo_align(FrPhoto *photo, const FrPoint landmarks[5], FrTemplate alignment,
 			   int width, int height, FrImage *crop, FrError *error);
 
+/* The crop of one face that fr_photo_embed would embed. */
+FrStatus fr_photo_crop(FrPhoto *photo, const FrDescriptor *descriptor,
+					   const FrFace *face, FrImage *crop, FrError *error);
+
+/* The picture, reduced, that fr_photo_detect would give a detector of one
+ * network. */
+FrStatus fr_photo_reduce(FrPhoto *photo, const FrDetector *detector,
+						 FrImage *picture, FrError *error);
+
 /* Embed a picture that already is an aligned crop of the descriptor's size
  * (MISMATCH otherwise). */
 FrStatus fr_embed_aligned(const FrImage *crop, FrNet *embedder,
