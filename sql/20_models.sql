@@ -100,6 +100,17 @@ CREATE FUNCTION face_model_plan(model text, width int DEFAULT NULL,
 COMMENT ON FUNCTION face_model_plan(text, int, int, int) IS
 	'the steps in which a model is computed for one picture; with what each should take and what it takes, in the median of that many runs (0: nothing is run)';
 
+-- the query runs with the rights of the caller; only the new row does not
+CREATE FUNCTION face_model_quantize(name text, new_name text,
+	calibration_query text, aligned boolean DEFAULT false,
+	min_cosine float8 DEFAULT 0.995, exclude text[] DEFAULT '{}',
+	max_faces int DEFAULT 256) RETURNS text
+	AS 'MODULE_PATHNAME', 'facerec_face_model_quantize'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION face_model_quantize(text, text, text, boolean, float8, text[], int) IS
+	'add an 8-bit variant of a model, calibrated on the photos of a query; returns name@fingerprint';
+
 REVOKE EXECUTE ON FUNCTION face_model_load(text, bytea, text, jsonb, text),
 	face_model_load(text, bytea[], text, jsonb, text),
+	face_model_quantize(text, text, text, boolean, float8, text[], int),
 	face_model_drop(text) FROM PUBLIC;

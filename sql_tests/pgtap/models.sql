@@ -6,7 +6,7 @@
 \pset pager off
 \set ON_ERROR_STOP true
 BEGIN;
-SELECT plan(38);
+SELECT plan(39);
 CREATE TEMP TABLE input (name text, base64 text);
 \copy input FROM PROGRAM 'cd sql_tests/data && for f in models/*.onnx patches/ann-1.png; do printf "%s\t%s\n" $f $(base64 -w0 $f); done'
 CREATE TEMP TABLE file AS SELECT substring(name FROM '[^/]*$') AS name, decode(base64, 'base64') AS data FROM input;
@@ -36,8 +36,10 @@ FROM pg_attribute WHERE attrelid = 'facerec_models'::regclass AND attnum > 0 AND
 SELECT ok(NOT has_table_privilege('public', 'facerec_models', 'INSERT, UPDATE, DELETE, TRUNCATE'), 'nobody else writes');
 SELECT ok(bool_and(NOT has_function_privilege('public', oid, 'EXECUTE') AND prosecdef AND proconfig = '{"search_path=pg_catalog, pg_temp"}'), 'loading and dropping are guarded')
 FROM pg_proc WHERE proname IN ('face_model_load', 'face_model_drop');
+SELECT ok(NOT has_function_privilege('public', oid, 'EXECUTE') AND NOT prosecdef, 'so is quantising, which reads photos with the rights of the caller')
+FROM pg_proc WHERE proname = 'face_model_quantize';
 SELECT ok(bool_and(has_function_privilege('public', oid, 'EXECUTE')), 'everybody uses models')
-FROM pg_proc WHERE proname ~ '^face_' AND proname !~ '^face_model_(load|drop)$';
+FROM pg_proc WHERE proname ~ '^face_' AND proname !~ '^face_model_(load|drop|quantize)$';
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid
 	WHERE e.extname = 'facerec' AND obj_description(p.oid, 'pg_proc') IS NULL$$, 'every function has a comment');
 

@@ -5,6 +5,7 @@
 
 #include "pg/model_descriptor.h"
 
+#include <limits.h>
 #include <math.h>
 
 #include "common/shortest_dec.h"
@@ -15,15 +16,16 @@
 
 typedef enum KeyKind
 {
-	KEY_COLOR,	   /* "rgb" or "bgr"; bool is_bgr */
-	KEY_CHANNELS,  /* a number or three; float[3] */
-	KEY_REAL,	   /* float */
-	KEY_INTEGER,   /* int */
-	KEY_BOOLEAN,   /* bool */
-	KEY_SIZE,	   /* [width, height] or a number for both; int, int */
-	KEY_ALIGNMENT, /* FrTemplate */
-	KEY_STORAGE,   /* "fp32" or "fp16"; FrWeightFormat */
-	KEY_MODEL	   /* char[FR_MODEL_LABEL_BYTES]; null = none */
+	KEY_COLOR,		/* "rgb" or "bgr"; bool is_bgr */
+	KEY_CHANNELS,	/* a number or three; float[3] */
+	KEY_REAL,		/* float */
+	KEY_INTEGER,	/* int */
+	KEY_BOOLEAN,	/* bool */
+	KEY_SIZE,		/* [width, height] or a number for both; int, int */
+	KEY_ALIGNMENT,	/* FrTemplate */
+	KEY_STORAGE,	/* "fp32" or "fp16"; FrWeightFormat */
+	KEY_MODEL,		/* char[FR_MODEL_LABEL_BYTES]; null = none */
+	KEY_FINGERPRINT /* char[9] */
 } KeyKind;
 
 typedef struct KeySpec
@@ -33,8 +35,9 @@ typedef struct KeySpec
 	bool is_for[FR_ROLE_COUNT];
 	size_t offset; /* in FrModelDescriptor */
 	double least, most;
-	bool is_rare; /* written only when it, or the preset's, is not zero, so
-				   * that models that do not use it stay as they are */
+	bool is_rare; /* written only when it, or the preset's, is not zero (of
+				   * the origin: when there is one), so that models that do
+				   * not use it stay as they are */
 } KeySpec;
 
 #define AT(field) offsetof(FrModelDescriptor, field)
@@ -89,6 +92,16 @@ static const KeySpec keys[] = {
 	 65535, false},
 	{"max_faces", KEY_INTEGER, FOR_DETECTION, AT(core.max_faces), 1, 10000,
 	 false},
+	{"int8_of", KEY_FINGERPRINT, FOR_ALL, AT(origin.fingerprint), 0, 0, true},
+	{"int8_photos", KEY_INTEGER, FOR_ALL, AT(origin.photos), 0, INT_MAX, true},
+	{"int8_samples", KEY_INTEGER, FOR_ALL, AT(origin.samples), 0, INT_MAX,
+	 true},
+	{"int8_layers", KEY_INTEGER, FOR_ALL, AT(origin.layers), 0, INT_MAX, true},
+	{"int8_float_layers", KEY_INTEGER, FOR_ALL, AT(origin.float_layers), 0,
+	 INT_MAX, true},
+	{"int8_cosine", KEY_REAL, FOR_ALL, AT(origin.cosine), -1, 1, true},
+	{"int8_least_cosine", KEY_REAL, FOR_ALL, AT(origin.least_cosine), -1, 1,
+	 true},
 };
 
 static const char *const template_names[] = {
@@ -125,8 +138,9 @@ find_key(const char *key, size_t length, FrRole role)
 	StringInfoData allowed;
 
 	initStringInfo(&allowed);
+	/* Nobody is told to claim an origin. */
 	for (size_t i = 0; i < lengthof(keys); i++)
-		if (keys[i].is_for[role])
+		if (keys[i].is_for[role] && keys[i].offset < AT(origin))
 			appendStringInfo(&allowed, "%s%s", allowed.len ? ", " : "",
 							 keys[i].key);
 	ereport(ERROR,
@@ -228,6 +242,17 @@ read_storage(const KeySpec *spec, const JsonbValue *value, FrWeightFormat *out)
 }
 
 static void
+read_fingerprint(const KeySpec *spec, const JsonbValue *value, char *out)
+{
+	const char *expected = "a fingerprint, eight hexadecimal digits";
+	const char *digits = read_string(spec, value, expected);
+
+	if (strlen(digits) != 8 || fr_catalog_parse_fingerprint(digits) == 0)
+		refuse_value(spec, expected);
+	strlcpy(out, digits, sizeof(((FrModelOrigin *) NULL)->fingerprint));
+}
+
+static void
 read_value(const KeySpec *spec, JsonbValue *value, void *field)
 {
 	double numbers[3];
@@ -278,6 +303,9 @@ read_value(const KeySpec *spec, JsonbValue *value, void *field)
 				strlcpy((char *) field,
 						read_string(spec, value, "the name of a model"),
 						FR_MODEL_LABEL_BYTES);
+			break;
+		case KEY_FINGERPRINT:
+			read_fingerprint(spec, value, (char *) field);
 			break;
 	}
 }
@@ -382,6 +410,9 @@ append_value(StringInfo json, const KeySpec *spec, const void *field)
 			else
 				appendStringInfoString(json, "null");
 			break;
+		case KEY_FINGERPRINT:
+			appendStringInfo(json, "\"%s\"", (const char *) field);
+			break;
 	}
 }
 
@@ -401,6 +432,8 @@ is_written(const KeySpec *spec, const FrModelDescriptor *descriptor)
 
 	if (!spec->is_for[descriptor->core.role])
 		return false;
+	if (spec->offset >= AT(origin))
+		return descriptor->origin.fingerprint[0] != '\0';
 	return !spec->is_rare || is_set(spec, descriptor) ||
 		   (fr_preset_find(descriptor->core.preset, &preset.core) &&
 			is_set(spec, &preset));

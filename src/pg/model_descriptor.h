@@ -14,6 +14,17 @@
 #include "pg/catalog.h"
 #include "utils/jsonb.h"
 
+/* Where an 8-bit model comes from (face_model_quantize); zeroed otherwise. */
+typedef struct FrModelOrigin
+{
+	char fingerprint[9]; /* of the original, "" = none */
+	int photos, samples; /* that calibrated it and measured it */
+	int layers;			 /* in 8 bits */
+	int float_layers;	 /* that could be, but stay float32 */
+	float cosine;		 /* mean and least, with the original's outputs, of */
+	float least_cosine;	 /* samples that did not calibrate it */
+} FrModelOrigin;
+
 /*
  * A descriptor with what only the catalog knows.  For an embedder, detector
  * names the model that finds the faces for it ("name@1f3c9a7e", "" = none),
@@ -26,6 +37,7 @@ typedef struct FrModelDescriptor
 	FrDescriptor core;
 	char detector[FR_MODEL_LABEL_BYTES];
 	char landmarks[FR_MODEL_LABEL_BYTES];
+	FrModelOrigin origin;
 } FrModelDescriptor;
 
 /* Is key one of the keys in object? */

@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "pg/models.h"
+
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
@@ -29,6 +31,7 @@
 #include "pg/weight_cache.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -55,6 +58,7 @@ typedef struct NewModel
 	bool has_landmarks; /* a detector that finds them by itself */
 	Jsonb *stored_descriptor;
 	const char *license; /* or NULL */
+	const char *source;	 /* or NULL */
 } NewModel;
 
 /* ---- checks ------------------------------------------------------------- */
@@ -68,8 +72,8 @@ check_not_null(FunctionCallInfo fcinfo, int argument, const char *what)
 				 errmsg("the %s of a face model must not be null", what)));
 }
 
-static void
-check_name(const char *name)
+void
+fr_model_check_name(const char *name)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
 								  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
@@ -233,31 +237,37 @@ insert_model(const NewModel *model, Oid table)
 	char fingerprint[9];
 	char *query = psprintf(
 		"INSERT INTO %s.facerec_models (name, fingerprint, role, preset, "
-		"descriptor, dims, sha256, license, weights) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+		"descriptor, dims, sha256, license, source, weights) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
 		quote_identifier(get_namespace_name(get_rel_namespace(table))));
-	Oid types[] = {TEXTOID, TEXTOID,  TEXTOID, TEXTOID,		 JSONBOID,
-				   INT4OID, BYTEAOID, TEXTOID, BYTEAARRAYOID};
+	Oid types[] = {TEXTOID, TEXTOID,  TEXTOID, TEXTOID, JSONBOID,
+				   INT4OID, BYTEAOID, TEXTOID, TEXTOID, BYTEAARRAYOID};
+	char nulls[lengthof(types) + 1] = "          ";
 	bytea *sha256 = palloc(VARHDRSZ + FR_SHA256_BYTES);
 
 	SET_VARSIZE(sha256, VARHDRSZ + FR_SHA256_BYTES);
 	memcpy(VARDATA(sha256), model->row.sha256, FR_SHA256_BYTES);
 	snprintf(fingerprint, sizeof(fingerprint), "%08x", model->row.fingerprint);
 
-	Datum values[] = {CStringGetTextDatum(model->row.name),
-					  CStringGetTextDatum(fingerprint),
-					  CStringGetTextDatum(fr_role_name(model->row.role)),
-					  CStringGetTextDatum(model->row.preset),
-					  JsonbPGetDatum(model->stored_descriptor),
-					  Int32GetDatum(model->row.dims),
-					  PointerGetDatum(sha256),
-					  model->license ? CStringGetTextDatum(model->license)
-									 : (Datum) 0,
-					  PointerGetDatum(model->chunks)};
+	Datum values[] = {
+		CStringGetTextDatum(model->row.name),
+		CStringGetTextDatum(fingerprint),
+		CStringGetTextDatum(fr_role_name(model->row.role)),
+		CStringGetTextDatum(model->row.preset),
+		JsonbPGetDatum(model->stored_descriptor),
+		Int32GetDatum(model->row.dims),
+		PointerGetDatum(sha256),
+		model->license ? CStringGetTextDatum(model->license) : (Datum) 0,
+		model->source ? CStringGetTextDatum(model->source) : (Datum) 0,
+		PointerGetDatum(model->chunks)};
 
-	if (SPI_execute_with_args(query, lengthof(types), types, values,
-							  model->license ? "         " : "       n ", false,
-							  0) != SPI_OK_INSERT)
+	if (!model->license)
+		nulls[7] = 'n';
+	if (!model->source)
+		nulls[8] = 'n';
+
+	if (SPI_execute_with_args(query, lengthof(types), types, values, nulls,
+							  false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not insert into facerec_models");
 }
 
@@ -291,6 +301,15 @@ is_already_loaded(const NewModel *model)
 	return false;
 }
 
+static void
+fail_too_large(const char *name, size_t weights_bytes)
+{
+	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg("could not load face model \"%s\"", name),
+					errdetail("The model has %zu bytes, the limit is %zu.",
+							  weights_bytes, MAX_WEIGHTS_BYTES)));
+}
+
 /* Check the model, complete it and write its row; returns its label. */
 static char *
 load_model(NewModel *model, Jsonb *given)
@@ -302,11 +321,7 @@ load_model(NewModel *model, Jsonb *given)
 	if (!OidIsValid(table))
 		elog(ERROR, "table facerec_models does not exist");
 	if (model->files.total_bytes > MAX_WEIGHTS_BYTES)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("could not load face model \"%s\"", model->row.name),
-				 errdetail("The model has %zu bytes, the limit is %zu.",
-						   model->files.total_bytes, MAX_WEIGHTS_BYTES)));
+		fail_too_large(model->row.name, model->files.total_bytes);
 	if (model->is_preset_given && given)
 		fr_model_descriptor_apply(given, &model->descriptor);
 	make_networks(model, &trial);
@@ -350,7 +365,7 @@ read_arguments(FunctionCallInfo fcinfo, NewModel *model)
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char *preset = NULL;
 
-	check_name(name);
+	fr_model_check_name(name);
 	if (!PG_ARGISNULL(2))
 		preset = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	if (preset && !fr_preset_find(preset, &model->descriptor.core))
@@ -398,6 +413,62 @@ facerec_face_model_load_chunks(PG_FUNCTION_ARGS)
 		load_model(&model, PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3));
 
 	PG_RETURN_TEXT_P(cstring_to_text(label));
+}
+
+/* Take the draft as face_model_load takes its arguments. */
+static char *
+add_draft(const FrModelDraft *draft)
+{
+	NewModel model = {.is_preset_given = true,
+					  .license = draft->license,
+					  .source = draft->source};
+	bytea *weights;
+	Datum chunk;
+
+	if (!fr_preset_find(draft->preset, &model.descriptor.core))
+		elog(ERROR, "face model preset \"%s\" does not exist", draft->preset);
+	strlcpy(model.row.name, draft->name, sizeof(model.row.name));
+	strlcpy(model.row.preset, draft->preset, sizeof(model.row.preset));
+	weights = palloc(VARHDRSZ + draft->weights_bytes);
+	SET_VARSIZE(weights, VARHDRSZ + draft->weights_bytes);
+	memcpy(VARDATA(weights), draft->weights, draft->weights_bytes);
+	CHECK_FOR_INTERRUPTS();
+	chunk = PointerGetDatum(weights);
+	model.chunks =
+		construct_array(&chunk, 1, BYTEAOID, -1, false, TYPALIGN_INT);
+	pfree(weights);
+	CHECK_FOR_INTERRUPTS();
+	fr_model_files_read(model.chunks, &model.files);
+	return load_model(&model, draft->descriptor);
+}
+
+char *
+fr_model_add(const FrModelDraft *draft)
+{
+	Oid table = fr_catalog_table();
+	Oid user;
+	int security;
+	int settings = NewGUCNestLevel();
+
+	if (!OidIsValid(table))
+		elog(ERROR, "table facerec_models does not exist");
+	if (draft->weights_bytes > MAX_WEIGHTS_BYTES)
+		fail_too_large(draft->name, draft->weights_bytes);
+
+	Relation relation = table_open(table, AccessShareLock);
+
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(relation->rd_rel->relowner,
+						   security | SECURITY_LOCAL_USERID_CHANGE);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+
+	char *label = add_draft(draft);
+
+	AtEOXact_GUC(true, settings);
+	SetUserIdAndSecContext(user, security);
+	table_close(relation, AccessShareLock);
+	return label;
 }
 
 /* ---- dropping ----------------------------------------------------------- */
@@ -533,7 +604,7 @@ check_row(HeapTuple tuple, TupleDesc descriptor)
 	char *role = get_text(tuple, descriptor, "role");
 	char *fingerprint = get_text(tuple, descriptor, "fingerprint");
 
-	check_name(name);
+	fr_model_check_name(name);
 	fr_model_files_read(
 		DatumGetArrayTypeP(get_datum(tuple, descriptor, "weights")), &files);
 
