@@ -271,19 +271,50 @@ pool_row(const FrPoolTask *task, const float *input, float *output)
 		pool_run(task, input + x * task->in_pixel, output + x * FR_BLOCK, 1);
 }
 
+/* The largest of a column of three pixels. */
+ALWAYS_INLINE Vec
+column_max(const FrPoolTask *task, const float *input)
+{
+	return vec_max(vec_max(vec_load(input), vec_load(input + task->tap_row)),
+				   vec_load(input + 2 * task->tap_row));
+}
+
+/* Maxima of 3 x 3 with stride 2: neighbours share a column. */
+static void
+max_pool_row_3x3_2(const FrPoolTask *task, const float *input, float *output)
+{
+	Vec left = column_max(task, input);
+
+#pragma GCC unroll 2
+	for (int x = 0; x < task->out_w; ++x)
+	{
+		const Vec middle = column_max(task, input + FR_BLOCK);
+		const Vec right = column_max(task, input + 2 * FR_BLOCK);
+
+		vec_store(output, vec_max(vec_max(left, middle), right));
+		left = right;
+		input += 2 * FR_BLOCK;
+		output += FR_BLOCK;
+	}
+}
+
 static void
 pool(const FrPoolTask *task)
 {
+	const bool is_3x3_2 = task->is_max && task->kernel_h == 3 &&
+						  task->kernel_w == 3 && task->tap_col == FR_BLOCK &&
+						  task->in_pixel == 2 * FR_BLOCK;
+
 	for (int block = 0; block < task->blocks; ++block)
 	{
 		for (int y = 0; y < task->out_h; ++y)
 		{
 			for (int v = 0; v < FR_BLOCK; v += VL)
-				pool_row(task,
-						 task->input + block * task->in_block +
-							 y * task->in_row + v,
-						 task->output + block * task->out_block +
-							 y * task->out_row + v);
+				(is_3x3_2 ? max_pool_row_3x3_2 : pool_row)(
+					task,
+					task->input + block * task->in_block + y * task->in_row + v,
+					task->output + block * task->out_block + y * task->out_row +
+						v);
 		}
 	}
 }
