@@ -108,11 +108,15 @@ typedef struct FrConvTask
 	FrEpilogue epilogue;
 } FrConvTask;
 
-/* ---- Winograd convolution F(4x4, 3x3) ----------------------------------- */
+/* ---- Winograd convolutions F(4x4, 3x3) and F(3x3, 3x3) ------------------ */
 
-#define FR_WINOGRAD_TILE	  4	 /* outputs of a tile in each direction */
-#define FR_WINOGRAD_WINDOW	  6	 /* inputs of a tile in each direction */
-#define FR_WINOGRAD_POSITIONS 36 /* where a tile's transform is evaluated */
+/* A tile has 4 or 3 outputs in each direction, and this many inputs. */
+#define FR_WINOGRAD_MAX_TILE	 4
+#define FR_WINOGRAD_WINDOW(tile) ((tile) + 2)
+
+/* Where the transform of a tile is evaluated. */
+#define FR_WINOGRAD_POSITIONS(tile) \
+	(FR_WINOGRAD_WINDOW(tile) * FR_WINOGRAD_WINDOW(tile))
 
 /* Floats from one position to the next in the scratch of count tiles; a cache
  * line more than the data, so that the positions of one tile do not all fall
@@ -125,9 +129,10 @@ fr_winograd_position_floats(int blocks, int tiles)
 
 /*
  * A 3x3 convolution with stride and dilation 1, group 1, by 36 products per
- * tile of 4 x 4 outputs; the same result as FrConvTask's but for rounding.
+ * tile of 4 x 4 outputs or 25 per tile of 3 x 3; the same result as
+ * FrConvTask's but for rounding.
  * Tiles are numbered through rows and images.  Tiles at the right and bottom
- * edge read their whole window of 6 x 6 pixels, so the input's border must
+ * edge read their whole window, so the input's border must
  * reach that far; what it holds there must be finite and does not matter
  * otherwise.  An output depends on its tile's window only: its bits depend
  * neither on the batch nor on how many tiles are passed at a time.
@@ -137,6 +142,7 @@ typedef struct FrWinogradTask
 	const float *input; /* the window of the first tile */
 	ptrdiff_t in_image, in_block, in_row;
 	int in_channels;
+	int tile;			  /* outputs of a tile in each direction: 4 or 3 */
 	int tiles_h, tiles_w; /* of one image */
 	float value_scale;	  /* a power of two that multiplies the input, and
 						   * whose inverse is in the weights */
@@ -150,8 +156,8 @@ typedef struct FrWinogradTask
 	const void *weights;
 	FrWeightFormat weight_format;
 	FrEpilogue epilogue;
-	float *values; /* [36][input blocks][tiles][16], transformed input */
-	float *sums;   /* [36][output blocks at a time][tiles][16] */
+	float *values; /* [positions][input blocks][tiles][16]: transformed input */
+	float *sums;   /* [positions][output blocks at a time][tiles][16] */
 } FrWinogradTask;
 
 /* From float to u8: byte = clamp(round(value * scale[c] + shift[c]), 0 -

@@ -1,6 +1,6 @@
 /*
- * nn_winograd.h: convolution by Winograd's minimal filtering F(4x4, 3x3)
- * (template).
+ * nn_winograd.h: convolution by Winograd's minimal filtering F(4x4, 3x3) and
+ * F(3x3, 3x3) (template).
  *
  * A tile of 4 x 4 outputs needs 6 x 6 inputs.  Both are seen as polynomials:
  * evaluated at the points 0, 3/4, -3/4, 3/2, -3/2 and infinity, in rows and in
@@ -9,11 +9,13 @@
  *     output = A' [sum over channels of (G filter G') * (B' input B)] A
  *
  * (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR
- * 2016, section 4).  At each of the 36 positions the sum over channels is a
+ * 2016, section 4).  A tile of 3 x 3 outputs needs 5 x 5 inputs and 25 products
+ * instead of 81, at the same points but -3/2.  At each of these positions the sum over channels is a
  * 1x1 convolution over the tiles: nn_conv.h does it.  The points halve the
  * rounding error of the usual 0, 1, -1, 2, -2 (numpy, 256 channels: 1.35e-6
  * against 2.85e-6 of the output's deviation), and with them values and
- * weights are of like size at all positions.
+ * weights are of like size at all positions.  In functions below tile is a
+ * constant.
  */
 #ifndef FR_KERNELS_NN_WINOGRAD_H
 #define FR_KERNELS_NN_WINOGRAD_H
@@ -31,9 +33,26 @@
 #define WG_AABB 1.265625f /* a^2 b^2 */
 #define WG_SUM	2.8125f	  /* a^2 + b^2 */
 
-/* One dimension of the input transform: values step apart. */
+/* The most inputs of a tile in each direction. */
+#define WG_WINDOW FR_WINOGRAD_WINDOW(FR_WINOGRAD_MAX_TILE)
+
+/* One dimension of the input transform, for tiles of 3 outputs. */
 ALWAYS_INLINE void
-winograd_evaluate(const Vec in[6], Vec out[6])
+winograd_evaluate_3(const Vec *in, Vec *out)
+{
+	const Vec even = in[3] - WG_B * in[2];
+	const Vec odd = WG_A * (in[2] - WG_B * in[1]);
+
+	out[3] = in[3] - WG_AA * in[1];
+	out[0] = out[3] - WG_B * (in[2] - WG_AA * in[0]);
+	out[1] = even + odd;
+	out[2] = even - odd;
+	out[4] = (in[4] - WG_AA * in[2]) - WG_B * out[3];
+}
+
+/* ... of 4. */
+ALWAYS_INLINE void
+winograd_evaluate_4(const Vec *in, Vec *out)
 {
 	const Vec even_a = in[4] - WG_BB * in[2];
 	const Vec odd_a = WG_A * (in[3] - WG_BB * in[1]);
@@ -48,9 +67,28 @@ winograd_evaluate(const Vec in[6], Vec out[6])
 	out[5] = in[5] + (WG_AABB * in[1] - WG_SUM * in[3]);
 }
 
+ALWAYS_INLINE void
+winograd_evaluate(const Vec *in, Vec *out, int tile)
+{
+	if (tile == 3)
+		winograd_evaluate_3(in, out);
+	else
+		winograd_evaluate_4(in, out);
+}
+
 /* One dimension of the output transform. */
 ALWAYS_INLINE void
-winograd_interpolate(const Vec in[6], Vec out[4])
+winograd_interpolate_3(const Vec *in, Vec *out)
+{
+	const Vec even = in[1] + in[2], odd = in[1] - in[2];
+
+	out[0] = in[0] + even + in[3];
+	out[1] = WG_A * odd + WG_B * in[3];
+	out[2] = in[4] + (WG_AA * even + WG_BB * in[3]);
+}
+
+ALWAYS_INLINE void
+winograd_interpolate_4(const Vec *in, Vec *out)
 {
 	const Vec even_a = in[1] + in[2], odd_a = in[1] - in[2];
 	const Vec even_b = in[3] + in[4], odd_b = in[3] - in[4];
@@ -61,37 +99,61 @@ winograd_interpolate(const Vec in[6], Vec out[4])
 	out[3] = in[5] + (WG_AAA * odd_a + WG_BBB * odd_b);
 }
 
+ALWAYS_INLINE void
+winograd_interpolate(const Vec *in, Vec *out, int tile)
+{
+	if (tile == 3)
+		winograd_interpolate_3(in, out);
+	else
+		winograd_interpolate_4(in, out);
+}
+
 /* One tile, one vector of channels: input points at its first value, output
  * at the value's place at the first position. */
-static void
-winograd_input_tile(const float *input, ptrdiff_t in_row, float *output,
-					ptrdiff_t position_floats, float scale)
+ALWAYS_INLINE void
+winograd_input_any(const float *input, ptrdiff_t in_row, float *output,
+				   ptrdiff_t position_floats, float scale, int tile)
 {
-	Vec columns[6][6]; /* [column][position of the row] */
+	const int window = FR_WINOGRAD_WINDOW(tile);
+	Vec columns[WG_WINDOW][WG_WINDOW]; /* [column][position of the row] */
 
 #pragma GCC unroll 6
-	for (int x = 0; x < 6; ++x)
+	for (int x = 0; x < window; ++x)
 	{
-		Vec values[6];
+		Vec values[WG_WINDOW];
 
 #pragma GCC unroll 6
-		for (int y = 0; y < 6; ++y)
+		for (int y = 0; y < window; ++y)
 			values[y] = vec_load(input + y * in_row + x * FR_BLOCK) * scale;
-		winograd_evaluate(values, columns[x]);
+		winograd_evaluate(values, columns[x], tile);
 	}
 #pragma GCC unroll 6
-	for (int y = 0; y < 6; ++y)
+	for (int y = 0; y < window; ++y)
 	{
-		Vec values[6], row[6];
+		Vec values[WG_WINDOW], row[WG_WINDOW];
 
 #pragma GCC unroll 6
-		for (int x = 0; x < 6; ++x)
+		for (int x = 0; x < window; ++x)
 			values[x] = columns[x][y];
-		winograd_evaluate(values, row);
+		winograd_evaluate(values, row, tile);
 #pragma GCC unroll 6
-		for (int x = 0; x < 6; ++x)
-			vec_store(output + (6 * y + x) * position_floats, row[x]);
+		for (int x = 0; x < window; ++x)
+			vec_store(output + (window * y + x) * position_floats, row[x]);
 	}
+}
+
+static void
+winograd_input_3(const float *input, ptrdiff_t in_row, float *output,
+				 ptrdiff_t position_floats, float scale)
+{
+	winograd_input_any(input, in_row, output, position_floats, scale, 3);
+}
+
+static void
+winograd_input_4(const float *input, ptrdiff_t in_row, float *output,
+				 ptrdiff_t position_floats, float scale)
+{
+	winograd_input_any(input, in_row, output, position_floats, scale, 4);
 }
 
 /* Where a tile stands. */
@@ -106,8 +168,9 @@ winograd_place(const FrWinogradTask *task, int64_t tile)
 	const int64_t tiles = (int64_t) task->tiles_h * task->tiles_w;
 	const int rest = (int) (tile % tiles);
 
-	return (WinogradPlace){(int) (tile / tiles), rest / task->tiles_w * 4,
-						   rest % task->tiles_w * 4};
+	return (WinogradPlace){(int) (tile / tiles),
+						   rest / task->tiles_w * task->tile,
+						   rest % task->tiles_w * task->tile};
 }
 
 static void
@@ -128,36 +191,39 @@ winograd_input(const FrWinogradTask *task, int64_t first_tile, int tiles)
 		for (int block = 0; block < blocks; ++block)
 		{
 			for (int v = 0; v < FR_BLOCK; v += VL)
-				winograd_input_tile(input + v, task->in_row, output + v,
-									position_floats, task->value_scale);
+				(task->tile == 3 ? winograd_input_3 : winograd_input_4)(
+					input + v, task->in_row, output + v, position_floats,
+					task->value_scale);
 			input += task->in_block;
 			output += (ptrdiff_t) tiles * FR_BLOCK;
 		}
 	}
 }
 
-/* One tile, one vector of channels: from the sums of its 36 positions to
- * height x width <= 4 x 4 outputs. */
+/* One tile, one vector of channels: from the sums of its positions to
+ * height x width <= tile x tile outputs. */
 ALWAYS_INLINE void
 winograd_output_tile(const float *sums, ptrdiff_t position_floats,
 					 const FrWinogradTask *task, ptrdiff_t channel,
 					 const float *residual, float *output, int height,
-					 int width)
+					 int width, int tile)
 {
 	const Places output_places = {FR_BLOCK, NULL};
-	Vec rows[4][6]; /* [output row][position of the column] */
+	const int window = FR_WINOGRAD_WINDOW(tile);
+	/* [output row][position of the column] */
+	Vec rows[FR_WINOGRAD_MAX_TILE][WG_WINDOW];
 
 #pragma GCC unroll 6
-	for (int x = 0; x < 6; ++x)
+	for (int x = 0; x < window; ++x)
 	{
-		Vec values[6], column[4];
+		Vec values[WG_WINDOW], column[FR_WINOGRAD_MAX_TILE];
 
 #pragma GCC unroll 6
-		for (int y = 0; y < 6; ++y)
-			values[y] = vec_load(sums + (6 * y + x) * position_floats);
-		winograd_interpolate(values, column);
+		for (int y = 0; y < window; ++y)
+			values[y] = vec_load(sums + (window * y + x) * position_floats);
+		winograd_interpolate(values, column, tile);
 #pragma GCC unroll 4
-		for (int y = 0; y < 4; ++y)
+		for (int y = 0; y < tile; ++y)
 			rows[y][x] = column[y];
 	}
 #pragma GCC unroll 4
@@ -165,9 +231,10 @@ winograd_output_tile(const float *sums, ptrdiff_t position_floats,
 	{
 		const float *row_residual =
 			residual ? residual + y * task->res_row : NULL;
-		Vec results[4] = {0}, values[4];
+		Vec results[FR_WINOGRAD_MAX_TILE] = {0};
+		Vec values[FR_WINOGRAD_MAX_TILE];
 
-		winograd_interpolate(rows[y], values);
+		winograd_interpolate(rows[y], values, tile);
 		run_begin(results, width, &task->epilogue, channel, row_residual,
 				  output_places);
 #pragma GCC unroll 4
@@ -179,9 +246,9 @@ winograd_output_tile(const float *sums, ptrdiff_t position_floats,
 }
 
 /* The output transform of some blocks, from the sums of count blocks. */
-static void
+ALWAYS_INLINE void
 winograd_finish(const FrWinogradTask *task, int64_t first_tile, int tiles,
-				int first_block, int count)
+				int first_block, int count, int size)
 {
 	const ptrdiff_t position_floats = fr_winograd_position_floats(count, tiles);
 
@@ -210,15 +277,30 @@ winograd_finish(const FrWinogradTask *task, int64_t first_tile, int tiles,
 											  place.y * task->res_row + x + v
 										: NULL;
 
-			if (height >= 4 && width >= 4)
+			if (height >= size && width >= size)
 				winograd_output_tile(sums, position_floats, task, channel,
-									 residual, output, 4, 4);
+									 residual, output, size, size, size);
 			else
 				winograd_output_tile(sums, position_floats, task, channel,
-									 residual, output, height < 4 ? height : 4,
-									 width < 4 ? width : 4);
+									 residual, output,
+									 height < size ? height : size,
+									 width < size ? width : size, size);
 		}
 	}
+}
+
+static void
+winograd_finish_3(const FrWinogradTask *task, int64_t first_tile, int tiles,
+				  int first_block, int count)
+{
+	winograd_finish(task, first_tile, tiles, first_block, count, 3);
+}
+
+static void
+winograd_finish_4(const FrWinogradTask *task, int64_t first_tile, int tiles,
+				  int first_block, int count)
+{
+	winograd_finish(task, first_tile, tiles, first_block, count, 4);
 }
 
 static void
@@ -235,11 +317,12 @@ winograd_output(const FrWinogradTask *task, int64_t first_tile, int tiles,
 						   .in_lanes = FR_BLOCK,
 						   .format = task->weight_format};
 	const size_t weight_bytes = conv_packed_bytes(&filter);
+	const int positions = FR_WINOGRAD_POSITIONS(task->tile);
 	const char *weights = task->weights;
 
 	filter.out_channels = first_block * FR_BLOCK;
-	weights += FR_WINOGRAD_POSITIONS * conv_packed_bytes(&filter);
-	for (int position = 0; position < FR_WINOGRAD_POSITIONS; ++position)
+	weights += (size_t) positions * conv_packed_bytes(&filter);
+	for (int position = 0; position < positions; ++position)
 	{
 		const FrConvTask product = {
 			.input = task->values + position * value_floats,
@@ -263,7 +346,10 @@ winograd_output(const FrWinogradTask *task, int64_t first_tile, int tiles,
 
 		conv(&product);
 	}
-	winograd_finish(task, first_tile, tiles, first_block, count);
+	if (task->tile == 3)
+		winograd_finish_3(task, first_tile, tiles, first_block, count);
+	else
+		winograd_finish_4(task, first_tile, tiles, first_block, count);
 }
 
 #endif

@@ -80,7 +80,7 @@ fr_unit_format(const FrPlanner *planner, const FrUnit *unit)
 {
 	size_t taps =
 		unit->kind == FR_UNIT_WINOGRAD
-			? FR_WINOGRAD_POSITIONS
+			? (size_t) FR_WINOGRAD_POSITIONS(unit->tile)
 			: (size_t) unit->window.kernel[0] * (size_t) unit->window.kernel[1];
 	size_t filter_bytes = taps * sizeof(float) *
 						  (size_t) (unit->in_channels / unit->window.group);
@@ -113,8 +113,8 @@ fr_emit_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
 
 	key.lanes = lanes;
 	key.pre_scale = unit->pre_scale;
-	key.transform =
-		unit->kind == FR_UNIT_WINOGRAD ? FR_PACK_WINOGRAD : FR_PACK_FILTERS;
+	if (unit->kind == FR_UNIT_WINOGRAD)
+		key.transform = unit->tile == 3 ? FR_PACK_WINOGRAD_3 : FR_PACK_WINOGRAD;
 	key.format = fr_unit_format(planner, unit);
 	key.is_unpaired =
 		unit->kind != FR_UNIT_DEPTHWISE && is_unpaired(planner, unit);

@@ -1,9 +1,11 @@
 /*
- * emit_winograd.c: which convolutions run by Winograd's F(4x4, 3x3), and how.
+ * emit_winograd.c: which convolutions run by Winograd's F(4x4, 3x3) or
+ * F(3x3, 3x3), and how.
  *
  * A tile of 4 x 4 outputs takes 36 products per pair of channels instead of
  * 144, but its weights take 36 numbers per filter instead of 9, and the
- * transforms cost.  So it pays for 3x3 kernels with many channels and enough
+ * transforms cost.  Tiles of 3 x 3 (25 instead of 81) serve small maps of
+ * which the last tiles of 4 would lie half outside.  So it pays for 3x3 kernels with many channels and enough
  * tiles to use each weight several times.  The choice looks at one image only:
  * an output's bits must not depend on the batch.
  *
@@ -18,9 +20,10 @@
 
 /* Tiles of one image below which the larger weights cost more than the
  * products saved: there are four times as many to read. Half precision is
- * half of that. */
-#define MIN_TILES	  12
-#define MIN_TILES_F16 4
+ * half of that, and weights of up to CACHED_BYTES come from the L2 cache. */
+#define MIN_TILES		12
+#define MIN_TILES_CHEAP 4
+#define CACHED_BYTES	((size_t) 768 << 10)
 
 /* What transformed input and sums may take together: they stay in a 1 MB L2
  * cache beside a stream of weights. */
@@ -31,9 +34,16 @@
 #define MIN_PIECE_TILES 16
 
 static int64_t
-tiles_of(int64_t outputs)
+tiles_of(int64_t outputs, int tile)
 {
-	return (outputs + FR_WINOGRAD_TILE - 1) / FR_WINOGRAD_TILE;
+	return (outputs + tile - 1) / tile;
+}
+
+/* Tiles of an image with this many outputs, [n, c, h, w]. */
+static int64_t
+image_tiles(const int64_t out_dims[4], int tile)
+{
+	return tiles_of(out_dims[2], tile) * tiles_of(out_dims[3], tile);
 }
 
 static int
@@ -55,6 +65,18 @@ is_geometry_right(const FrUnit *unit)
 		   unit->out_channels >= MIN_CHANNELS;
 }
 
+/* Tiles of 3 where they need fewer products: maps of 5, 6, 9 or 21 pixels. */
+static int
+choose_tile(const int64_t out_dims[4])
+{
+	double products_3 =
+		(double) image_tiles(out_dims, 3) * FR_WINOGRAD_POSITIONS(3);
+	double products_4 =
+		(double) image_tiles(out_dims, 4) * FR_WINOGRAD_POSITIONS(4);
+
+	return products_3 < 0.95 * products_4 ? 3 : 4;
+}
+
 void
 fr_winograd_choose(const FrPlanner *planner, FrUnit *unit)
 {
@@ -65,11 +87,15 @@ fr_winograd_choose(const FrPlanner *planner, FrUnit *unit)
 						 out))
 		return;
 
-	int64_t tiles = tiles_of(out[2]) * tiles_of(out[3]);
-
 	unit->kind = FR_UNIT_WINOGRAD;
-	if (tiles < (fr_unit_format(planner, unit) == FR_WEIGHTS_F16 ? MIN_TILES_F16
-																 : MIN_TILES))
+	unit->tile = choose_tile(out);
+
+	size_t filter_bytes = (size_t) FR_WINOGRAD_POSITIONS(unit->tile) *
+						  sizeof(float) * (size_t) unit->in_channels;
+	bool is_cheap = fr_unit_format(planner, unit) == FR_WEIGHTS_F16 ||
+					filter_bytes <= CACHED_BYTES / (size_t) unit->out_channels;
+
+	if (image_tiles(out, unit->tile) < (is_cheap ? MIN_TILES_CHEAP : MIN_TILES))
 		unit->kind = FR_UNIT_CONV;
 }
 
@@ -79,9 +105,10 @@ fr_winograd_border(const FrUnit *unit, const int64_t in_dims[4],
 {
 	for (int axis = 0; axis < 2; axis++)
 	{
-		int64_t end = tiles_of(out_dims[2 + axis]) * FR_WINOGRAD_TILE +
-					  FR_WINOGRAD_WINDOW - FR_WINOGRAD_TILE -
-					  unit->window.pad[axis] - in_dims[2 + axis];
+		int64_t end =
+			(tiles_of(out_dims[2 + axis], unit->tile) - 1) * unit->tile +
+			FR_WINOGRAD_WINDOW(unit->tile) - unit->window.pad[axis] -
+			in_dims[2 + axis];
 
 		if (border[2 + axis] < end)
 			border[2 + axis] = (int) end;
@@ -93,7 +120,8 @@ static int
 piece_tiles(const FrUnit *unit, int64_t tiles)
 {
 	size_t tile_bytes = (size_t) (input_blocks(unit) + FR_WINOGRAD_CHUNK) *
-						FR_BLOCK * FR_WINOGRAD_POSITIONS * sizeof(float);
+						FR_BLOCK * (size_t) FR_WINOGRAD_POSITIONS(unit->tile) *
+						sizeof(float);
 	int64_t most = (int64_t) (SCRATCH_BYTES / tile_bytes);
 
 	if (most < MIN_PIECE_TILES)
@@ -108,7 +136,7 @@ static size_t
 values_floats(const FrUnit *unit, int tiles)
 {
 	return (size_t) fr_winograd_position_floats(input_blocks(unit), tiles) *
-		   FR_WINOGRAD_POSITIONS;
+		   (size_t) FR_WINOGRAD_POSITIONS(unit->tile);
 }
 
 size_t
@@ -118,11 +146,15 @@ fr_winograd_scratch_bytes(const FrPlanner *planner, const FrUnit *unit)
 
 	fr_blocked_dims(&planner->graph->values[unit->node->outputs[0]].shape, out);
 
-	int tiles = piece_tiles(unit, out[0] * tiles_of(out[2]) * tiles_of(out[3]));
+	int64_t of_image = image_tiles(out, unit->tile);
+	int tiles = piece_tiles(unit, out[0] * of_image);
 
+	/* In a strip it will run image by image. */
+	if (tiles < piece_tiles(unit, of_image))
+		tiles = piece_tiles(unit, of_image);
 	return (values_floats(unit, tiles) +
 			(size_t) fr_winograd_position_floats(FR_WINOGRAD_CHUNK, tiles) *
-				FR_WINOGRAD_POSITIONS) *
+				(size_t) FR_WINOGRAD_POSITIONS(unit->tile)) *
 		   sizeof(float);
 }
 
@@ -138,8 +170,9 @@ fill_geometry(const FrPlanner *planner, const FrUnit *unit,
 	task->in_block = in->block;
 	task->in_row = in->row;
 	task->in_channels = unit->in_channels;
-	task->tiles_h = (int) tiles_of(out->height);
-	task->tiles_w = (int) tiles_of(out->width);
+	task->tile = unit->tile;
+	task->tiles_h = (int) tiles_of(out->height, unit->tile);
+	task->tiles_w = (int) tiles_of(out->width, unit->tile);
 	task->value_scale = FR_WINOGRAD_VALUE_SCALE;
 	task->output = fr_slot_data(planner, unit->out_slot);
 	task->out_image = out->image;
@@ -185,7 +218,8 @@ fr_emit_winograd(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	step->description.saving = 144.0 / FR_WINOGRAD_POSITIONS;
 	step->description.flops = 2.0 * (double) step->images * unit->out_channels *
 							  task->out_h * task->out_w * unit->in_channels * 9;
-	return fr_describe(planner, step, "winograd 3x3%s%s%s %s",
+	return fr_describe(planner, step, "winograd 3x3%s%s%s%s %s",
+					   unit->tile == 3 ? " by 3" : "",
 					   packed->key.format == FR_WEIGHTS_F16 ? " f16" : "",
 					   fr_fused_text(unit), unit->operand >= 0 ? " +add" : "",
 					   planner->kernels->isa);

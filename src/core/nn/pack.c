@@ -157,7 +157,7 @@ packed_size(const FrPackKey *key, const FrNnKernels *kernels,
 							(size_t) key->kernel_w * sizeof(float), bytes);
 	}
 
-	if (key->transform == FR_PACK_WINOGRAD)
+	if (key->transform != FR_PACK_FILTERS)
 	{
 		*group_bytes = 0;
 		return fr_pack_winograd_bytes(key, kernels, bytes);
@@ -265,7 +265,7 @@ fill_packed(const FrPackKey *key, const FrNnKernels *kernels,
 		return fold_bias(key, cancel, packed->data, error);
 	if (key->bytes)
 		return fr_pack_int8(key, cancel, allocator, packed->data, error);
-	if (key->transform == FR_PACK_WINOGRAD)
+	if (key->transform != FR_PACK_FILTERS)
 		return fr_pack_winograd(key, kernels, cancel, allocator, packed->data,
 								error);
 	if (!key->is_depthwise)

@@ -20,7 +20,8 @@
 typedef enum FrPackTransform
 {
 	FR_PACK_FILTERS = 0,
-	FR_PACK_WINOGRAD /* filters at the positions of F(4x4, 3x3) */
+	FR_PACK_WINOGRAD,  /* filters at the positions of F(4x4, 3x3) */
+	FR_PACK_WINOGRAD_3 /* ... of F(3x3, 3x3) */
 } FrPackTransform;
 
 /* Output blocks whose Winograd sums are computed before they are transformed:
@@ -118,7 +119,8 @@ typedef enum FrUnitKind
 	FR_UNIT_ACTIVATE,  /* an activation of a plain tensor */
 	FR_UNIT_SOFTMAX,   /* of a plain tensor */
 	FR_UNIT_CONV,	   /* convolution or fully connected layer */
-	FR_UNIT_WINOGRAD,  /* a convolution by F(4x4, 3x3): chosen by layout.c */
+	FR_UNIT_WINOGRAD,  /* a convolution by F(4x4, 3x3) or F(3x3, 3x3): chosen
+						* by layout.c */
 	FR_UNIT_DEPTHWISE,
 	FR_UNIT_POOL,
 	FR_UNIT_ELTWISE,
@@ -162,6 +164,7 @@ typedef struct FrUnit
 	/* Filled in by layout.c: */
 	int32_t in_slot, operand_slot, vector_slot, out_slot;
 	int32_t scratch_slot; /* WINOGRAD */
+	int tile;			  /* WINOGRAD: outputs of a tile in each direction */
 	/* Filled in by strip.c: */
 	int strip; /* number from 1, or 0 */
 
@@ -552,7 +555,8 @@ FrWeightFormat fr_unit_format(const FrPlanner *planner, const FrUnit *unit);
 
 /* Winograd convolutions (emit_winograd.c): turn a convolution into one where
  * that pays; widen the border (top, left, bottom, right) to the end of the
- * last tile's window; bytes of scratch; the step; running it. */
+ * last tile's window; bytes of scratch; the step; running it (*task is the
+ * step's, or that of one image of a strip). */
 void fr_winograd_choose(const FrPlanner *planner, FrUnit *unit);
 void fr_winograd_border(const FrUnit *unit, const int64_t in_dims[4],
 						const int64_t out_dims[4], int border[4]);

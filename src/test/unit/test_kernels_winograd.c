@@ -5,7 +5,8 @@
  * bits however its tiles are passed.
  *
  * The weights' transform is computed here from the definition: row i of G is
- * (1, p, p^2) / product of (p - q) over the other finite points q.
+ * (1, p, p^2) / product of (p - q) over the other finite points q. Tiles of 3
+ * outputs use one point less than those of 4.
  */
 #include "test/unit/kernel_check.h"
 
@@ -17,6 +18,7 @@ typedef struct WinogradCase
 	int residual; /* 0: none, 1: own memory, 2: the output itself */
 	int activation;
 	FrWeightFormat format;
+	int tile;
 } WinogradCase;
 
 typedef struct WinogradData
@@ -30,13 +32,13 @@ typedef struct WinogradData
 static const double points[5] = {0, 0.75, -0.75, 1.5, -1.5};
 
 static double
-filter_factor(int position, int tap)
+filter_factor(int tile, int position, int tap)
 {
 	double factor = 1;
 
-	if (position == 5)
+	if (position == tile + 1)
 		return tap == 2;
-	for (int q = 0; q < 5; ++q)
+	for (int q = 0; q < tile + 1; ++q)
 		if (q != position)
 			factor /= points[position] - points[q];
 	return factor * pow(points[position], tap);
@@ -44,17 +46,19 @@ filter_factor(int position, int tap)
 
 /* Weights [count, in, 3, 3] at one position, as [count, in]. */
 static void
-transform_weights(const float *weights, int filters, int position, double scale,
-				  float *out)
+transform_weights(const float *weights, int filters, int tile, int position,
+				  double scale, float *out)
 {
+	const int window = FR_WINOGRAD_WINDOW(tile);
+
 	for (int i = 0; i < filters; ++i)
 	{
 		double sum = 0;
 
 		for (int tap = 0; tap < 9; ++tap)
 			sum += (double) weights[9 * i + tap] *
-				   filter_factor(position / 6, tap / 3) *
-				   filter_factor(position % 6, tap % 3);
+				   filter_factor(tile, position / window, tap / 3) *
+				   filter_factor(tile, position % window, tap % 3);
 		out[i] = (float) (sum / scale);
 	}
 }
@@ -70,20 +74,24 @@ pack_weights(WinogradData *data, const WinogradCase *c)
 						   .kernel_w = 1,
 						   .in_lanes = FR_BLOCK,
 						   .format = c->format};
-	char *target = data->packed = aligned_alloc(
-		64,
-		(kernels->unpaired->conv_packed_bytes(&filter) * 36 + 63) / 64 * 64);
+	char *target = data->packed =
+		aligned_alloc(64, (kernels->unpaired->conv_packed_bytes(&filter) *
+							   FR_WINOGRAD_POSITIONS((size_t) c->tile) +
+						   63) /
+							  64 * 64);
 
 	for (int oc = 0; oc < c->out_channels; oc += CHUNK * FR_BLOCK)
 	{
 		const int rest = c->out_channels - oc;
 
 		filter.out_channels = rest < CHUNK * FR_BLOCK ? rest : CHUNK * FR_BLOCK;
-		for (int position = 0; position < 36; ++position)
+		for (int position = 0; position < FR_WINOGRAD_POSITIONS(c->tile);
+			 ++position)
 		{
 			transform_weights(data->weights.at + 9 * oc * c->in_channels,
-							  filter.out_channels * c->in_channels, position,
-							  (double) data->task.value_scale, part.at);
+							  filter.out_channels * c->in_channels, c->tile,
+							  position, (double) data->task.value_scale,
+							  part.at);
 			kernels->unpaired->conv_pack(&filter, part.at, NULL, target);
 			target += kernels->unpaired->conv_packed_bytes(&filter);
 		}
@@ -100,16 +108,17 @@ winograd_data_new(WinogradData *data, const WinogradCase *c)
 
 	*t = (FrWinogradTask){
 		.in_channels = c->in_channels,
-		.tiles_h = (c->out_h + 3) / 4,
-		.tiles_w = (c->out_w + 3) / 4,
+		.tile = c->tile,
+		.tiles_h = (c->out_h + c->tile - 1) / c->tile,
+		.tiles_w = (c->out_w + c->tile - 1) / c->tile,
 		.value_scale = 0.25f,
 		.out_blocks = (c->out_channels + FR_BLOCK - 1) / FR_BLOCK,
 		.out_h = c->out_h,
 		.out_w = c->out_w,
 		.weight_format = c->format,
 	};
-	t->in_row = (4 * t->tiles_w + 2) * FR_BLOCK + gap;
-	t->in_block = t->in_row * (4 * t->tiles_h + 2);
+	t->in_row = (c->tile * t->tiles_w + 2) * FR_BLOCK + gap;
+	t->in_block = t->in_row * (c->tile * t->tiles_h + 2);
 	t->in_image = t->in_block * in_blocks;
 	t->out_row = c->out_w * FR_BLOCK + gap;
 	t->out_block = t->out_row * c->out_h + gap;
@@ -152,14 +161,18 @@ static void
 run_tiles(const FrWinogradTask *task, int total, int most)
 {
 	const int in_blocks = (task->in_channels + FR_BLOCK - 1) / FR_BLOCK;
+	const int positions = FR_WINOGRAD_POSITIONS(task->tile);
 
 	for (int first = 0; first < total; first += most)
 	{
 		const int tiles = total - first < most ? total - first : most;
-		Floats values = floats_filled(
-			(size_t) (36 * fr_winograd_position_floats(in_blocks, tiles)), NAN);
+		Floats values =
+			floats_filled((size_t) (positions * fr_winograd_position_floats(
+													in_blocks, tiles)),
+						  NAN);
 		Floats sums = floats_filled(
-			(size_t) (36 * fr_winograd_position_floats(CHUNK, tiles)), NAN);
+			(size_t) (positions * fr_winograd_position_floats(CHUNK, tiles)),
+			NAN);
 		FrWinogradTask piece = *task;
 
 		piece.values = values.at;
@@ -268,20 +281,23 @@ check_winograd(const WinogradCase *c)
 }
 
 static void
-test_edges(void)
+test_edges(int tile)
 {
 	Verdict verdict = {0};
 
 	for (int size = 1; size <= 9 && !verdict.is_wrong; ++size)
 	{
 		const WinogradCase c = {
-			1, 20, 16, size, 10 - size, size % 3, FR_ACT_PRELU, FR_WEIGHTS_F32};
+			1,		   20,		 16,		   size,
+			10 - size, size % 3, FR_ACT_PRELU, FR_WEIGHTS_F32,
+			tile};
 
 		verdict = check_winograd(&c);
 		if (verdict.is_wrong)
 			diag("%d x %d outputs", c.out_h, c.out_w);
 	}
-	report(&verdict, "Winograd at the right and bottom edge");
+	report(&verdict, tile == 3 ? "tiles of 3 at the right and bottom edge"
+							   : "tiles of 4 at the right and bottom edge");
 }
 
 static void
@@ -300,13 +316,15 @@ test_random(FrWeightFormat format, const char *what)
 			.residual = i % 3,
 			.activation = i % FR_ACT_COUNT,
 			.format = format,
+			.tile = random_int(3, 4),
 		};
 
 		verdict = check_winograd(&c);
 		if (verdict.is_wrong)
-			diag("images %d oc %d ic %d out %dx%d residual %d activation %d",
+			diag("images %d oc %d ic %d out %dx%d residual %d activation %d "
+				 "tile %d",
 				 c.images, c.out_channels, c.in_channels, c.out_h, c.out_w,
-				 c.residual, c.activation);
+				 c.residual, c.activation, c.tile);
 	}
 	report(&verdict, what);
 }
@@ -315,7 +333,8 @@ test_random(FrWeightFormat format, const char *what)
 static void
 test_deep(void)
 {
-	const WinogradCase c = {1, 16, 512, 4, 8, 0, FR_ACT_NONE, FR_WEIGHTS_F32};
+	const WinogradCase c = {1, 16, 512, 4, 8, 0, FR_ACT_NONE, FR_WEIGHTS_F32,
+							4};
 	Verdict verdict = check_winograd(&c);
 
 	report(&verdict, "512 input channels");
@@ -326,7 +345,8 @@ run_tests(void)
 {
 	if (kernels->unpaired != kernels->nn)
 		return; /* tested as the table that it is */
-	test_edges();
+	test_edges(3);
+	test_edges(4);
 	test_random(FR_WEIGHTS_F32, "16 random Winograd convolutions");
 	test_random(FR_WEIGHTS_F16, "16 with binary16 weights");
 	test_deep();
