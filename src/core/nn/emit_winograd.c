@@ -207,7 +207,8 @@ fr_emit_winograd(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	task->weights = packed->data;
 	task->weight_format = packed->key.format;
 
-	int64_t tiles = step->images * task->tiles_h * task->tiles_w;
+	int64_t tiles =
+		(unit->strip ? 1 : step->images) * task->tiles_h * task->tiles_w;
 
 	step->u.winograd.tiles = tiles;
 	step->u.winograd.piece_tiles = piece_tiles(unit, tiles);
@@ -226,10 +227,10 @@ fr_emit_winograd(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 }
 
 FrStatus
-fr_run_winograd(const FrStep *step, const FrNnKernels *kernels,
-				const FrCancel *cancel, FrError *error)
+fr_run_winograd(const FrStep *step, const FrWinogradTask *task,
+				const FrNnKernels *kernels, const FrCancel *cancel,
+				FrError *error)
 {
-	const FrWinogradTask *task = &step->u.winograd.task;
 	int64_t total = step->u.winograd.tiles;
 	int most = step->u.winograd.piece_tiles;
 

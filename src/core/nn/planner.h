@@ -330,7 +330,7 @@ typedef struct FrStep
 		struct
 		{
 			FrWinogradTask task;
-			int64_t tiles;	 /* of all images */
+			int64_t tiles;	 /* of all images; in a strip of one */
 			int piece_tiles; /* between two transforms of the input */
 		} winograd;
 		FrDepthwiseTask depthwise;
@@ -562,8 +562,9 @@ void fr_winograd_border(const FrUnit *unit, const int64_t in_dims[4],
 						const int64_t out_dims[4], int border[4]);
 size_t fr_winograd_scratch_bytes(const FrPlanner *planner, const FrUnit *unit);
 FrStatus fr_emit_winograd(FrPlanner *planner, const FrUnit *unit, FrStep *step);
-FrStatus fr_run_winograd(const FrStep *step, const FrNnKernels *kernels,
-						 const FrCancel *cancel, FrError *error);
+FrStatus fr_run_winograd(const FrStep *step, const FrWinogradTask *task,
+						 const FrNnKernels *kernels, const FrCancel *cancel,
+						 FrError *error);
 
 /* Copy count values into an array of whole blocks, the rest zero; NULL stays
  * NULL. */

@@ -385,7 +385,8 @@ run_step(const Run *run, const FrStep *step)
 	if (step->kind == FR_UNIT_WINOGRAD)
 	{
 		fill_border(&step->border);
-		return fr_run_winograd(step, run->plan->kernels->unpaired, run->cancel,
+		return fr_run_winograd(step, &step->u.winograd.task,
+							   run->plan->kernels->unpaired, run->cancel,
 							   run->error);
 	}
 	if (step->kind == FR_UNIT_SOFTMAX)
@@ -440,6 +441,22 @@ fill_bottom(const FrStep *step, ptrdiff_t shift)
 						: NULL);
 }
 
+/* A whole image of a Winograd convolution in a strip. */
+static FrStatus
+run_strip_winograd(const Run *run, const FrStep *step, int64_t image,
+				   const FrStripPiece *piece)
+{
+	FrWinogradTask task = step->u.winograd.task;
+
+	task.input += (ptrdiff_t) image * step->in_image + piece->in_shift;
+	task.output += (ptrdiff_t) image * step->out_image + piece->out_shift;
+	if (task.residual)
+		task.residual +=
+			(ptrdiff_t) image * step->operand_image + piece->operand_shift;
+	return fr_run_winograd(step, &task, run->plan->kernels->unpaired,
+						   run->cancel, run->error);
+}
+
 /* One step of a strip in one round. */
 static FrStatus
 run_strip_piece(const Run *run, const FrStep *step, int64_t image,
@@ -456,6 +473,8 @@ run_strip_piece(const Run *run, const FrStep *step, int64_t image,
 	move_lines(&step->lines, piece);
 	if (piece->is_end)
 		fill_bottom(step, piece->out_shift);
+	if (step->kind == FR_UNIT_WINOGRAD)
+		return run_strip_winograd(run, step, image, piece);
 	return run_cut(run, step, image, rows);
 }
 

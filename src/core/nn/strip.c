@@ -2,9 +2,11 @@
  * strip.c: which units run depth-first, a few rows at a time.
  *
  * A chain of units over large maps writes and reads megabytes that no L2
- * cache holds.  Run by turns, each computing the few rows that its input has
- * become complete for, they pass the rows on while these are still in the
- * cache; what only they read needs lines for a few rows instead of a map.  A
+ * cache holds; and so do the smaller maps of a batch.  Run by turns, each
+ * computing the few rows that its input has become complete for, they pass the
+ * rows on while these are still in the cache; what only they read needs lines
+ * for a few rows instead of a map.  When all rows of a map fit, a strip runs
+ * image by image.  A
  * strip is a range of the schedule.  Ranges are chosen by dynamic programming
  * over what they save: bytes that need not go through memory, less the rows
  * that overlap from one round to the next and are moved.  Results are the same
@@ -30,6 +32,14 @@
 /* What one call of a kernel costs, in bytes that memory moves meanwhile. */
 #define CALL_COST 2048.0
 
+/* The same for the maps of several images. */
+#define LARGE_BATCH_BYTES (768u << 10)
+
+/* Rows of the first member in one round; or all of them, when there are not
+ * too many: a strip of a batch then runs image by image. */
+#define MAX_ROUND_ROWS 32
+#define MAX_WHOLE_ROWS 128
+
 /* Multiply-adds of one row: polls for cancellation are between rows. */
 #define MAX_ROW_WORK 2.5e7
 
@@ -46,6 +56,7 @@ typedef struct Member
 	uint32_t inputs, operands; /* members that write what this one reads */
 	uint32_t readers;		   /* members that read what this one writes */
 	bool is_line;			   /* nobody else does */
+	bool is_whole;			   /* computes all rows or none */
 
 	/* One round in the middle of the map: rows computed, how many rows
 	 * behind the first member, rows to keep for the next round. */
@@ -105,9 +116,11 @@ describe_rows(const FrPlanner *planner, Member *member)
 
 	member->extent = member->stride = member->factor = 1;
 	member->pad = 0;
+	member->is_whole = unit->kind == FR_UNIT_WINOGRAD;
 	switch (unit->kind)
 	{
 		case FR_UNIT_CONV:
+		case FR_UNIT_WINOGRAD:
 		case FR_UNIT_DEPTHWISE:
 		case FR_UNIT_POOL:
 			member->extent = (window->kernel[0] - 1) * window->dilation[0] + 1;
@@ -123,7 +136,6 @@ describe_rows(const FrPlanner *planner, Member *member)
 		case FR_UNIT_UNBLOCK:
 		case FR_UNIT_NHWC:
 			break;
-		case FR_UNIT_WINOGRAD:
 		case FR_UNIT_PLAIN:
 		case FR_UNIT_ALIAS:
 		case FR_UNIT_ACTIVATE:
@@ -163,6 +175,10 @@ describe_work(const FrPlanner *planner, Member *member)
 
 	member->in_row_bytes = row_bytes(in, out);
 	member->out_row_bytes = row_bytes(out, in);
+	if (unit->kind == FR_UNIT_WINOGRAD)
+		member->weight_bytes = (size_t) FR_WINOGRAD_POSITIONS(unit->tile) *
+							   sizeof(float) * (size_t) unit->in_channels *
+							   (size_t) unit->out_channels;
 	if (unit->kind != FR_UNIT_CONV && unit->kind != FR_UNIT_DEPTHWISE)
 		return true;
 	taps = (double) unit->window.kernel[0] * unit->window.kernel[1] *
@@ -254,7 +270,7 @@ find_lines(const Finder *finder, Chain *chain)
 /* ---- what a strip would save ----------------------------------------------- */
 
 /* How far each member runs behind, and how many rows its readers need again
- * in the next round. */
+ * in the next round, if there is one. */
 static void
 find_overlaps(Chain *chain, int rows)
 {
@@ -283,7 +299,7 @@ find_overlaps(Chain *chain, int rows)
 				member->delay = delay;
 		}
 	}
-	for (int m = 0; m < chain->count; m++)
+	for (int m = 0; m < chain->count && rows < chain->members[0].out_rows; m++)
 		for (int k = 0; k < m; k++)
 		{
 			const Member *reader = &chain->members[m];
@@ -342,9 +358,10 @@ round_bytes(const Chain *chain)
 	return bytes + most;
 }
 
-/* Bytes that memory need not move, for one image. */
+/* Bytes that memory need not move, for one image of a batch: what passes
+ * through memory is the map of all images, which only strips run by turns. */
 static double
-saved_bytes(const Chain *chain, int rows)
+saved_bytes(const Chain *chain, int rows, int64_t images)
 {
 	double rounds = divide_up(chain->members[0].out_rows, rows);
 	double saved = 0.0;
@@ -354,7 +371,8 @@ saved_bytes(const Chain *chain, int rows)
 		const Member *member = &chain->members[m];
 		double map = (double) member->out_rows * (double) member->out_row_bytes;
 
-		if (map > LARGE_MAP_BYTES)
+		if (map * (double) images >
+			(images > 1 ? LARGE_BATCH_BYTES : LARGE_MAP_BYTES))
 			saved += map * (__builtin_popcount(member->readers) +
 							(member->is_line ? 1 : 0));
 		if (member->is_line)
@@ -364,14 +382,38 @@ saved_bytes(const Chain *chain, int rows)
 	return saved;
 }
 
+/* Rows of the first member per round to begin with: those of the whole map,
+ * or a few. */
+static int
+most_rows(const Chain *chain)
+{
+	int rows = MAX_ROUND_ROWS;
+
+	while (rows < MAX_WHOLE_ROWS && rows < chain->members[0].out_rows)
+		rows *= 2;
+	return rows;
+}
+
+/* The least: a member that computes whole maps waits for all rows. */
+static int
+least_rows(const Chain *chain)
+{
+	for (int m = 0; m < chain->count; m++)
+		if (chain->members[m].is_whole)
+			return chain->members[0].out_rows;
+	return 1;
+}
+
 /* Rows of the first member per round, the most that fit; 0 when none do. */
 static int
 choose_rows(const Finder *finder, Chain *chain, double *saved)
 {
 	int forced = finder->planner->strip_rows;
 
+	int64_t images = chain_images(finder->planner, chain);
+
 	*saved = 0.0;
-	if (chain->count < 2 || !chain_images(finder->planner, chain))
+	if (chain->count < 2 || !images)
 		return 0;
 	find_lines(finder, chain);
 	if (forced > 0)
@@ -380,12 +422,13 @@ choose_rows(const Finder *finder, Chain *chain, double *saved)
 			*saved += chain->members[m].is_line ? 1.0 : 0.0;
 		return forced;
 	}
-	for (int rows = 32; rows > 0; rows /= 2)
+	for (int rows = most_rows(chain); rows >= least_rows(chain);
+		 rows = rows > MAX_ROUND_ROWS ? MAX_ROUND_ROWS : rows / 2)
 	{
 		find_overlaps(chain, rows);
 		if (round_bytes(chain) > STRIP_BYTES)
 			continue;
-		*saved = saved_bytes(chain, rows);
+		*saved = saved_bytes(chain, rows, images);
 		return rows;
 	}
 	return 0;
@@ -409,8 +452,10 @@ rows_possible(const Chain *chain, const Member *member, int target)
 			operand = min_int(operand, writer->done);
 	}
 	if (!member->inputs && !member->operands)
-		return min_int(divide_up(target, member->factor) * member->factor,
-					   member->out_rows);
+		return member->is_whole
+				   ? member->out_rows
+				   : min_int(divide_up(target, member->factor) * member->factor,
+							 member->out_rows);
 	if (input < member->in_rows)
 	{
 		int64_t spare = (int64_t) input + member->pad - member->extent;
@@ -421,6 +466,8 @@ rows_possible(const Chain *chain, const Member *member, int target)
 		if (rows < operand)
 			operand = (int) rows;
 	}
+	if (member->is_whole && operand < member->out_rows)
+		return member->done;
 	/* Rows computed early, because the input needed no more, stay done. */
 	return operand > member->done ? operand : member->done;
 }

@@ -79,20 +79,18 @@ test_shapes(void)
 
 /* Two runs, stripped by choice and never. */
 static void
-test_large(void)
+compare_choice(const OnnxBuffer *file, const FrShape *shape, const char *what)
 {
-	OnnxBuffer file = strip_model(32);
-	FrShape shape = {4, {2, 3, 150, 141}};
 	const char *isa = fr_kernels_best()->isa;
 	FrPlan *whole, *plan;
-	FrNet *net = check_strip_run(&file, isa, &shape, -1, &whole);
-	FrNet *other = check_strip_run(&file, isa, &shape, 0, &plan);
+	FrNet *net = check_strip_run(file, isa, shape, -1, &whole);
+	FrNet *other = check_strip_run(file, isa, shape, 0, &plan);
 
-	if (!ok(whole && plan, "both run"))
+	if (!ok(whole && plan, "%s: both run", what))
 		return;
-	ok(check_strip_steps(plan) > 3, "large maps run in strips");
+	ok(check_strip_steps(plan) > 3, "%s run in strips", what);
 	is_int(check_strip_steps(whole), 0, "and do not where strips are off");
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < fr_net_graph(net)->output_count; i++)
 	{
 		const FrShape *output;
 		const float *want = fr_plan_output(whole, i, &output);
@@ -108,6 +106,68 @@ test_large(void)
 	   fr_net_bytes(net));
 	fr_net_destroy(net);
 	fr_net_destroy(other);
+}
+
+static void
+test_large(void)
+{
+	OnnxBuffer file = strip_model(32);
+
+	compare_choice(&file, &(FrShape){4, {2, 3, 150, 141}}, "large maps");
+	free(file.data);
+}
+
+/* Like MTCNN's last two: no map is large, those of all images are. */
+static OnnxBuffer
+crop_model(void)
+{
+	OnnxModel model;
+
+	onnx_begin(&model, 14);
+	check_seed = 6;
+	onnx_input(&model, "x", CHECK_DIMS(-1, 3, -1, -1));
+	add_conv(&model, "x", "stem",
+			 (ConvLayer){.in = 3, .out = 32, .kernel_h = 3, .has_bias = true});
+	add_prelu(&model, "stem", "bent", CHECK_DIMS(32, 1, 1));
+	add_pool(&model, "MaxPool", "bent", "pool", 3, 2, no_pads, true);
+	add_conv(&model, "pool", "deep",
+			 (ConvLayer){.in = 32,
+						 .out = 32,
+						 .kernel_h = 3,
+						 .pads = {1, 1, 1, 1},
+						 .has_bias = true});
+	onnx_node(&model, "Add", "sum", "deep pool", "sum");
+	add_pool(&model, "MaxPool", "sum", "half", 2, 2, no_pads, true);
+	onnx_output(&model, "half", 0, NULL);
+	return onnx_finish(&model);
+}
+
+/* A batch runs image by image, Winograd convolutions too. */
+static void
+test_batch(void)
+{
+	OnnxBuffer file = crop_model();
+	FrShape shape = {4, {24, 3, 36, 36}};
+	int winograd = 0;
+	FrPlan *plan;
+
+	compare_choice(&file, &shape, "maps of many images");
+
+	FrNet *net =
+		check_strip_run(&file, fr_kernels_best()->isa, &shape, 0, &plan);
+
+	for (int i = 0; plan && i < fr_plan_step_count(plan); i++)
+	{
+		FrPlanStep step;
+
+		fr_plan_step(plan, i, &step);
+		winograd += step.strip > 0 && strstr(step.kernel, "winograd");
+	}
+	is_int(winograd, 1, "a Winograd convolution is among them");
+	fr_net_destroy(net);
+	for (int k = 0; k < CHECK_ISA_COUNT; k++)
+		check_strips(&file, check_isas[k], &(FrShape){4, {3, 3, 21, 26}},
+					 "a few images");
 	free(file.data);
 }
 
@@ -229,6 +289,7 @@ main(void)
 {
 	test_shapes();
 	test_large();
+	test_batch();
 	test_profile();
 	test_cancel();
 	test_allocation_failures();
