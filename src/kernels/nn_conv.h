@@ -504,6 +504,8 @@ conv_cut(const FrConvTask *task)
 	const int placement = regular_placement(task, row_pixels);
 	const int pixels = task->out_h * task->out_w;
 
+	if (task->images > 1)
+		return cut_rows(IRREGULAR, 1, pixels * task->images);
 	if (placement == IRREGULAR)
 		return cut_rows(IRREGULAR, 1, pixels);
 	if (is_flat || task->out_h == 1)
@@ -533,18 +535,26 @@ typedef struct TileOffsets
 static void
 fill_offsets(const FrConvTask *task, int first, int count, TileOffsets *offsets)
 {
-	int y = first / task->out_w;
+	int image = first / task->out_w / task->out_h;
+	int y = first / task->out_w % task->out_h;
 	int x = first % task->out_w;
 
 	for (int p = 0; p < count; ++p)
 	{
-		offsets->input[p] = y * task->in_row + x * task->in_pixel;
-		offsets->output[p] = y * task->out_row + x * task->out_pixel;
-		offsets->residual[p] = y * task->res_row + x * task->res_pixel;
+		offsets->input[p] =
+			image * task->in_image + y * task->in_row + x * task->in_pixel;
+		offsets->output[p] =
+			image * task->out_image + y * task->out_row + x * task->out_pixel;
+		offsets->residual[p] =
+			image * task->res_image + y * task->res_row + x * task->res_pixel;
 		if (++x == task->out_w)
 		{
 			x = 0;
-			++y;
+			if (++y == task->out_h)
+			{
+				y = 0;
+				++image;
+			}
 		}
 	}
 }

@@ -68,7 +68,7 @@ typedef struct FrConvFilter
 } FrConvFilter;
 
 /*
- * Convolution (cross-correlation, as ONNX Conv) of one image, group 1.
+ * Convolution (cross-correlation, as ONNX Conv) of one image or some, group 1.
  *
  * out[ob, y, x, :] = epilogue(sum over ib, ky, kx, lane of
  *     in[ib, y * stride + ky * dilation, x * stride + kx * dilation, lane] *
@@ -102,6 +102,10 @@ typedef struct FrConvTask
 
 	const float *residual; /* same strides as below, or NULL */
 	ptrdiff_t res_block, res_row, res_pixel;
+
+	/* Images with small maps, whose pixels share tiles and weights; 0 is 1. */
+	int images;
+	ptrdiff_t in_image, out_image, res_image;
 
 	const void *weights; /* by conv_pack of the same table, 64-byte aligned */
 	FrWeightFormat weight_format; /* as given to conv_pack */

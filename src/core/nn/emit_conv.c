@@ -5,8 +5,11 @@
  * and pixels are.  Ordinary maps: rows and pixels of one image.  1x1 kernels
  * over maps without borders: one row per image, all its pixels.  1x1 outputs
  * (fully connected layers): one row, one pixel per image, so that the weights
- * are read once for the whole batch.
+ * are read once for the whole batch.  Small maps: all images in one task, so
+ * that they fill tiles and share weights.
  */
+#include <limits.h>
+
 #include "core/nn/planner.h"
 
 /* Multiply-adds between two polls: about 2.5 ms at 20 GFLOP/s. */
@@ -19,6 +22,10 @@
 /* ... unless one group of output channels over the whole map is more work
  * than this: cancellation must not wait for it. */
 #define MAX_GROUP_WORK (8 * PIECE_WORK)
+
+/* Maps of at most this many pixels do not fill tiles well, and use each weight
+ * rarely: one task computes them for all images. */
+#define SMALL_MAP_PIXELS 64
 
 /* Whole tiles of every instruction set: 14, 7, 6 or 4 pixels. */
 #define COLUMNS_PIECE 84
@@ -202,6 +209,24 @@ flatten_images(FrStep *step)
 	return true;
 }
 
+/* All images in one task when their maps are small. */
+static bool
+join_images(FrStep *step)
+{
+	FrConvTask *task = &step->u.conv;
+
+	if (step->groups > 1 || step->images == 1 ||
+		task->out_h * task->out_w > SMALL_MAP_PIXELS ||
+		step->images > INT_MAX / SMALL_MAP_PIXELS)
+		return false;
+	task->images = (int) step->images;
+	task->in_image = step->in_image;
+	task->out_image = step->out_image;
+	task->res_image = step->operand_image;
+	step->images = 1;
+	return true;
+}
+
 /* Choose the axis along which a large convolution is cut. */
 static void
 split_conv(FrPlanner *planner, const FrUnit *unit, const FrPacked *packed,
@@ -212,7 +237,8 @@ split_conv(FrPlanner *planner, const FrUnit *unit, const FrPacked *packed,
 		step->is_unpaired ? planner->kernels->unpaired : planner->kernels->nn;
 	int group_blocks = kernels->conv_group_blocks;
 	double work = (double) task->out_blocks * FR_BLOCK * task->in_channels *
-				  task->kernel_h * task->kernel_w * task->out_h * task->out_w;
+				  task->kernel_h * task->kernel_w * task->out_h * task->out_w *
+				  (task->images > 1 ? task->images : 1);
 	double pieces = work / PIECE_WORK;
 
 	step->split = FR_SPLIT_NONE;
@@ -230,6 +256,11 @@ split_conv(FrPlanner *planner, const FrUnit *unit, const FrPacked *packed,
 		step->split_size = ((int) blocks / group_blocks + 1) * group_blocks;
 		step->split_weights =
 			kernels->conv_packed_bytes(&filter) / (size_t) group_blocks;
+	}
+	else if (task->images > 1)
+	{
+		step->split = FR_SPLIT_IMAGES;
+		step->split_size = (int) (task->images / pieces) + 1;
 	}
 	else if (unit->strip || task->out_h >= pieces ||
 			 task->out_h >= task->out_w / COLUMNS_PIECE)
@@ -328,8 +359,9 @@ fr_emit_conv(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 							  task->out_h * task->out_w *
 							  (unit->in_channels / window->group) *
 							  task->kernel_h * task->kernel_w;
-	if (!unit->strip && !flatten_images(step))
-		flatten_pixels(planner, unit, step);
+	if (!unit->strip && !flatten_images(step) &&
+		!flatten_pixels(planner, unit, step))
+		join_images(step);
 	split_conv(planner, unit, packed, step);
 	return fr_describe(planner, step, "conv %dx%d s%d%s %dc%s%s%s %s",
 					   task->kernel_h, task->kernel_w, window->stride[0],

@@ -265,7 +265,8 @@ typedef enum FrSplit
 	FR_SPLIT_NONE = 0,
 	FR_SPLIT_ROWS,
 	FR_SPLIT_COLUMNS,
-	FR_SPLIT_BLOCKS /* groups of output blocks: large weights */
+	FR_SPLIT_IMAGES, /* of a convolution that spans several */
+	FR_SPLIT_BLOCKS	 /* groups of output blocks: large weights */
 } FrSplit;
 
 /* An input that may be given as 8-bit pictures (picture.c). */
@@ -310,7 +311,7 @@ typedef struct FrStep
 	ptrdiff_t in_image, operand_image, out_image; /* floats between images */
 	ptrdiff_t vector_image;
 	FrSplit split;
-	int split_size;		  /* rows, columns or blocks per piece */
+	int split_size;		  /* rows, columns, images or blocks per piece */
 	size_t split_weights; /* bytes of weights per output block */
 	int groups;
 	ptrdiff_t in_group, operand_group, out_group; /* floats between groups */

@@ -124,6 +124,13 @@ run_conv(const FrStep *step, int64_t image, Piece piece,
 			residual += piece.first * task.res_pixel;
 			task.out_w = piece.count;
 		}
+		else if (step->split == FR_SPLIT_IMAGES)
+		{
+			task.input += piece.first * task.in_image;
+			task.output += piece.first * task.out_image;
+			residual += piece.first * task.res_image;
+			task.images = piece.count;
+		}
 		else if (step->split == FR_SPLIT_BLOCKS)
 		{
 			task.weights = (const char *) task.weights +
@@ -273,11 +280,13 @@ split_extent(const FrStep *step)
 {
 	bool is_columns = step->split == FR_SPLIT_COLUMNS;
 	bool is_blocks = step->split == FR_SPLIT_BLOCKS;
+	bool is_images = step->split == FR_SPLIT_IMAGES;
 
 	switch ((int) step->kind)
 	{
 		case FR_UNIT_CONV:
 			return is_columns  ? step->u.conv.out_w
+				   : is_images ? step->u.conv.images
 				   : is_blocks ? step->u.conv.out_blocks
 							   : step->u.conv.out_h;
 		case FR_UNIT_DEPTHWISE:

@@ -395,6 +395,36 @@ test_conv_same_bits(void)
 	conv_data_free(&data);
 }
 
+/* Rows of one image, taken for images of some rows each. */
+static void
+test_conv_images(void)
+{
+	static const ConvCase c = {40, 37, 16, 2, 2, 1, 1, 6, 5, 1, 2, 0};
+	ConvData data;
+	bool is_same = true;
+
+	conv_data_new(&data, &c);
+	kernels->nn->conv(&data.task);
+	for (int rows = 1; rows <= 3; ++rows)
+	{
+		Floats output = floats_filled(data.output.count, SENTINEL);
+		FrConvTask joined = data.task;
+
+		joined.output = output.at;
+		joined.out_h = rows;
+		joined.images = c.out_h / rows;
+		joined.in_image = rows * joined.in_row;
+		joined.out_image = rows * joined.out_row;
+		joined.res_image = rows * joined.res_row;
+		kernels->nn->conv(&joined);
+		is_same &= memcmp(output.at, data.output.at,
+						  output.count * sizeof(float)) == 0;
+		floats_free(&output);
+	}
+	ok(is_same, "%s: same bits for images in one task", kernels->name);
+	conv_data_free(&data);
+}
+
 /* Half precision is what conv_pack rounds to, to nearest even: each pixel
  * picks one input channel, so outputs are the weights themselves. */
 static void
@@ -715,6 +745,7 @@ test_table(void)
 		test_conv_widths();
 		test_conv_large();
 		test_conv_same_bits();
+		test_conv_images();
 	}
 	weight_format = FR_WEIGHTS_F32;
 	test_conv_half_rounding();
