@@ -216,7 +216,8 @@ fr_emit_winograd(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	task->sums =
 		task->values + values_floats(unit, step->u.winograd.piece_tiles);
 	step->description.weight_bytes = packed->bytes;
-	step->description.saving = 144.0 / FR_WINOGRAD_POSITIONS;
+	step->description.saving =
+		9.0 * unit->tile * unit->tile / FR_WINOGRAD_POSITIONS(unit->tile);
 	step->description.flops = 2.0 * (double) step->images * unit->out_channels *
 							  task->out_h * task->out_w * unit->in_channels * 9;
 	return fr_describe(planner, step, "winograd 3x3%s%s%s%s %s",
