@@ -56,10 +56,10 @@ picture_vector(const uint8_t *pixels, const PictureOrder *order)
 	memcpy(&low, pixels, sizeof low);
 	memcpy(&high, pixels + sizeof low, sizeof high);
 
-	const PictureBytes bytes = __builtin_shuffle(
-		(PictureBytes) (PictureWords){low, high}, order->lanes);
+	const __m128i bytes = _mm_shuffle_epi8((__m128i) (PictureWords){low, high},
+										   (__m128i) order->lanes);
 
-	return (Vec) _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32((__m128i) bytes));
+	return (Vec) _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));
 #elif VL == 8
 	uint32_t low;
 	uint16_t high;
@@ -67,11 +67,11 @@ picture_vector(const uint8_t *pixels, const PictureOrder *order)
 	memcpy(&low, pixels, sizeof low);
 	memcpy(&high, pixels + sizeof low, sizeof high);
 
-	const PictureBytes bytes = __builtin_shuffle(
-		(PictureBytes) (PictureWords){low | (uint64_t) high << 32, 0},
-		order->lanes);
+	const __m128i bytes = _mm_shuffle_epi8(
+		(__m128i) (PictureWords){low | (uint64_t) high << 32, 0},
+		(__m128i) order->lanes);
 
-	return (Vec) _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32((__m128i) bytes));
+	return (Vec) _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
 #else
 	const VecInt lanes = {pixels[order->red], pixels[1], pixels[order->blue]};
 
