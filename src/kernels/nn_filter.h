@@ -26,9 +26,6 @@
  * far enough from float's range for sums. */
 #define MAX_SCALE_EXPONENT 60
 
-/* Weights per output channel from which on pairs pay. */
-#define MIN_PAIRED_DEPTH 32
-
 /* The rows of a stream's head. */
 enum
 {
@@ -50,7 +47,7 @@ taps(int in_channels, int kernel_h, int kernel_w)
 static bool
 is_paired(int in_lanes, ptrdiff_t depth)
 {
-	return PAIRS > 0 && in_lanes == FR_BLOCK && depth >= MIN_PAIRED_DEPTH;
+	return PAIRS > 0 && in_lanes == FR_BLOCK && depth >= FR_MIN_PAIRED_DEPTH;
 }
 
 /* Pair i is channels i and i + 8 of a block. Every other pair is subtracted,

@@ -9,11 +9,11 @@
  * included.  All strides are in floats.  The layout is the same for every
  * instruction set; only the packing of the weights differs.
  *
- * Padding channels: kernels may compute garbage-free zeros only; weights and
- * biases of padding channels are packed as zeros, slopes likewise, so padding
- * channels of outputs are zero after every activation with f(0) = 0.  Where
- * f(0) != 0 (sigmoid, exp) a consumer must not rely on padding channels: conv
- * weights for padding input channels are zero, so convolutions never do.
+ * Padding channels hold finite values that nobody may rely on: weights and
+ * biases of padding channels are packed as zeros, slopes likewise, so sums are
+ * zero but for rounding (products in pairs cancel to about 1e-6 of the inputs'
+ * size), and some activations map zero elsewhere.  Weights for padding input
+ * channels are not packed, so convolutions never read them.
  */
 #ifndef FR_KERNELS_NN_KERNELS_H
 #define FR_KERNELS_NN_KERNELS_H
@@ -57,6 +57,10 @@ typedef enum FrWeightFormat
 	FR_WEIGHTS_F16, /* binary16, rounded to nearest even: half the memory */
 	FR_WEIGHTS_COUNT
 } FrWeightFormat;
+
+/* Weights per output from which on a table that multiplies in pairs does so,
+ * for whole blocks of input channels (nn_pairs.h). */
+#define FR_MIN_PAIRED_DEPTH 32
 
 /* What determines the size and order of packed convolution weights. */
 typedef struct FrConvFilter
@@ -121,6 +125,10 @@ typedef struct FrConvTask
 /* Where the transform of a tile is evaluated. */
 #define FR_WINOGRAD_POSITIONS(tile) \
 	(FR_WINOGRAD_WINDOW(tile) * FR_WINOGRAD_WINDOW(tile))
+
+/* Output blocks whose sums are computed before they are transformed: a multiple
+ * of every instruction set's conv_group_blocks. */
+#define FR_WINOGRAD_CHUNK 4
 
 /* Floats from one position to the next in the scratch of count tiles; a cache
  * line more than the data, so that the positions of one tile do not all fall

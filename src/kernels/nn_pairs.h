@@ -21,14 +21,16 @@
  * Inputs behind a Relu are never negative; products x0 * x1 of one sign would
  * pile up in the sums and cost digits.
  *
- * Digits are lost where inputs are far larger than the weights, which packing
- * scales to about 1/3.  A pixel whose x0 * x1 add up to more than MAX_PRODUCTS
- * in any lane, over the blocks of one sign, is unsafe: its products are added
- * one by one.  Below, what the
- * products lose stays within 1e-5 of the output's usual size: with n products
- * per lane and inputs of size r their sum is up to r^2 n, its rounding 2^-24
- * of that, an output's size about r sqrt(16 n); the ratio is 2^-26 times the
- * root of the limit.
+ * Digits are lost where the sums that cancel, of x0 * x1 and of y0 * y1, are
+ * larger than the output.  Packing scales a filter's weights to about 1/3, so
+ * y0 * y1 add up to little unless all inputs are far smaller than that.  A
+ * pixel whose x0 * x1 add up to more than products_limit in any lane, over the
+ * blocks of one sign, is unsafe: its products are added one by one.  Inputs of
+ * size r in a filter of n weights have lanes of about r^2 n / 32 and outputs of
+ * r sqrt(n) / 3; at the limit of 16 sqrt(n) an output has lost some 20
+ * roundings, 1e-6 of its size.  That presumes weights of one magnitude: large
+ * inputs that meet small weights cancel as much and leave less.  Such filters
+ * are not for pairs; the planner knows weights and leaves them out.
  */
 #ifndef FR_KERNELS_NN_PAIRS_H
 #define FR_KERNELS_NN_PAIRS_H
@@ -38,8 +40,14 @@
 /* Pixels whose corrections are computed before tiles run over them. */
 #define MAX_CORRECTIONS 2048
 
-/* In units of (scaled) weights, see above. */
-#define MAX_PRODUCTS 65536.0f
+/* What a pixel's products may add up to in a lane, in units of (scaled)
+ * weights, see above. */
+ALWAYS_INLINE float
+products_limit(const FrConvTask *task)
+{
+	return 16.0f * sqrtf((float) taps(task->in_channels, task->kernel_h,
+									  task->kernel_w));
+}
 
 #if PAIRS > 0
 
@@ -96,9 +104,9 @@ octets_reduce(Octet *sums)
 
 /* Which of eight octets have lanes of pairs beyond the limit (or NaN). */
 ALWAYS_INLINE unsigned
-octets_unsafe(const Octet *sums)
+octets_unsafe(const Octet *sums, float most)
 {
-	const Octet limit = _mm256_set1_ps(MAX_PRODUCTS);
+	const Octet limit = _mm256_set1_ps(most);
 	const Octet sign = _mm256_set1_ps(-0.0f);
 	unsigned unsafe = 0;
 
@@ -120,6 +128,7 @@ static Octet
 octet_corrections(const FrConvTask *task, const float *input,
 				  const ptrdiff_t *offsets, unsigned *unsafe)
 {
+	const float limit = products_limit(task);
 	Octet even[OCTET] = {{0}}, odd[OCTET] = {{0}};
 
 	for (int block = 0; block < task->in_channels / FR_BLOCK; ++block)
@@ -130,7 +139,7 @@ octet_corrections(const FrConvTask *task, const float *input,
 			octets_add_block(even, task, input, offsets);
 		input += task->in_block;
 	}
-	*unsafe = octets_unsafe(even) | octets_unsafe(odd);
+	*unsafe = octets_unsafe(even, limit) | octets_unsafe(odd, limit);
 #pragma GCC unroll 8
 	for (int p = 0; p < OCTET; ++p)
 		even[p] = _mm256_sub_ps(even[p], odd[p]);

@@ -22,6 +22,9 @@
 
 #include "kernels/nn_conv.h"
 
+_Static_assert(FR_WINOGRAD_CHUNK % GROUP_BLOCKS == 0,
+			   "chunks of packed weights begin with a group");
+
 /* The points, their powers, and the coefficients of the input transform:
  * WG_AABB and WG_SUM of x (x^2 - a^2) (x^2 - b^2). */
 #define WG_A	0.75f

@@ -72,6 +72,18 @@ fr_split_rows(FrStep *step, double work, int rows)
 		step->split_size = 1;
 }
 
+void
+fr_split_map(FrStep *step, double work, int rows, int blocks)
+{
+	double pieces = work / PIECE_WORK;
+
+	fr_split_rows(step, work, rows);
+	if (rows >= pieces || rows >= blocks)
+		return;
+	step->split = FR_SPLIT_BLOCKS;
+	step->split_size = blocks > pieces ? (int) (blocks / pieces) : 1;
+}
+
 FrStatus
 fr_describe(FrPlanner *planner, FrStep *step, const char *format, ...)
 {
@@ -171,9 +183,9 @@ emit_pool(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 		.is_max = unit->node->op == FR_OP_MAX_POOL,
 		.scale = 1.0f / (float) taps,
 	};
-	fr_split_rows(
+	fr_split_map(
 		step, (double) out->blocks * FR_BLOCK * out->height * out->width * taps,
-		out->height);
+		out->height, unit->strip ? 1 : out->blocks);
 	return fr_describe(planner, step, "%s %dx%d s%d %s",
 					   step->u.pool.is_max ? "max pool" : "average pool",
 					   window->kernel[0], window->kernel[1], window->stride[0],
@@ -227,9 +239,9 @@ emit_eltwise(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 		return status;
 	if (unit->vector_slot >= 0)
 		task->scale = fr_slot_data(planner, unit->vector_slot);
-	fr_split_rows(step,
-				  (double) out->blocks * FR_BLOCK * out->height * out->width,
-				  out->height);
+	fr_split_map(step,
+				 (double) out->blocks * FR_BLOCK * out->height * out->width,
+				 out->height, unit->strip ? 1 : out->blocks);
 	return fr_describe(
 		planner, step, "%s%s%s %s",
 		unit->kind == FR_UNIT_COPY ? "copy" : binary_names[unit->binary],

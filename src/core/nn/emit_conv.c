@@ -98,34 +98,20 @@ fr_unit_format(const FrPlanner *planner, const FrUnit *unit)
 	return planner->weight_format;
 }
 
-/* Pairs gain nothing where weights come from memory (fully connected layers,
- * the many weights of Winograd's positions), where they would be converted for
- * each block, and for pictures. */
-static bool
-is_unpaired(const FrPlanner *planner, const FrUnit *unit)
-{
-	const FrSlot *out = &planner->slots[unit->out_slot];
-
-	return unit->kind == FR_UNIT_WINOGRAD ||
-		   planner->slots[unit->in_slot].lanes != FR_BLOCK ||
-		   (out->height == 1 && out->width == 1) ||
-		   fr_unit_format(planner, unit) != FR_WEIGHTS_F32;
-}
-
 FrStatus
 fr_emit_packed(FrPlanner *planner, const FrUnit *unit, int lanes,
 			   const FrPacked **packed)
 {
 	FrPackKey key = unit_key(unit);
+	FrStatus status;
 
 	key.lanes = lanes;
 	key.pre_scale = unit->pre_scale;
 	if (unit->kind == FR_UNIT_WINOGRAD)
 		key.transform = unit->tile == 3 ? FR_PACK_WINOGRAD_3 : FR_PACK_WINOGRAD;
 	key.format = fr_unit_format(planner, unit);
-	key.is_unpaired =
-		unit->kind != FR_UNIT_DEPTHWISE && is_unpaired(planner, unit);
-	return fr_find_packed(planner, &key, packed);
+	status = fr_choose_unpaired(planner, unit, &key.is_unpaired);
+	return status == FR_OK ? fr_find_packed(planner, &key, packed) : status;
 }
 
 /* bias + scale * (weights * pre_shift), as the epilogue wants it.  That reads
@@ -236,8 +222,9 @@ split_conv(FrPlanner *planner, const FrUnit *unit, const FrPacked *packed,
 	const FrNnKernels *kernels =
 		step->is_unpaired ? planner->kernels->unpaired : planner->kernels->nn;
 	int group_blocks = kernels->conv_group_blocks;
-	double work = (double) task->out_blocks * FR_BLOCK * task->in_channels *
-				  task->kernel_h * task->kernel_w * task->out_h * task->out_w *
+	double work = (double) step->groups * task->out_blocks * FR_BLOCK *
+				  task->in_channels * task->kernel_h * task->kernel_w *
+				  task->out_h * task->out_w * /* a piece is of all groups */
 				  (task->images > 1 ? task->images : 1);
 	double pieces = work / PIECE_WORK;
 
@@ -363,12 +350,15 @@ fr_emit_conv(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 		!flatten_pixels(planner, unit, step))
 		join_images(step);
 	split_conv(planner, unit, packed, step);
-	return fr_describe(planner, step, "conv %dx%d s%d%s %dc%s%s%s %s",
-					   task->kernel_h, task->kernel_w, window->stride[0],
-					   window->group > 1 ? " grouped" : "", task->in_lanes,
-					   task->weight_format == FR_WEIGHTS_F16 ? " f16" : "",
-					   fr_fused_text(unit), unit->operand >= 0 ? " +add" : "",
-					   planner->kernels->isa);
+	return fr_describe(
+		planner, step, "conv %dx%d s%d%s %dc%s%s%s %s%s", task->kernel_h,
+		task->kernel_w, window->stride[0], window->group > 1 ? " grouped" : "",
+		task->in_lanes, task->weight_format == FR_WEIGHTS_F16 ? " f16" : "",
+		fr_fused_text(unit), unit->operand >= 0 ? " +add" : "",
+		planner->kernels->isa,
+		!step->is_unpaired && planner->kernels->nn != planner->kernels->unpaired
+			? " pairs"
+			: "");
 }
 
 FrStatus
@@ -428,7 +418,8 @@ fr_emit_depthwise(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	step->description.flops = 2.0 * (double) step->images * unit->out_channels *
 							  out->height * out->width * task->kernel_h *
 							  task->kernel_w;
-	fr_split_rows(step, work, out->height);
+	fr_split_map(step, work, out->height,
+				 unit->strip || unit->int8 ? 1 : in->blocks);
 	return fr_describe(planner, step, "depthwise %dx%d s%d%s%s%s %s",
 					   task->kernel_h, task->kernel_w, window->stride[0],
 					   fr_fused_text(unit), unit->operand >= 0 ? " +add" : "",

@@ -18,6 +18,10 @@
 /* Fewer channels do not pay for the transforms. */
 #define MIN_CHANNELS 16
 
+/* Deeper sums need scratch for MIN_PIECE_TILES that no cache holds; their
+ * weights come from memory either way. */
+#define MAX_CHANNELS 2048
+
 /* Tiles of one image below which the larger weights cost more than the
  * products saved: there are four times as many to read. Half precision is
  * half of that, and weights of up to CACHED_BYTES come from the L2 cache. */
@@ -62,6 +66,7 @@ is_geometry_right(const FrUnit *unit)
 		   window->kernel[1] == 3 && window->stride[0] == 1 &&
 		   window->stride[1] == 1 && window->dilation[0] == 1 &&
 		   window->dilation[1] == 1 && unit->in_channels >= MIN_CHANNELS &&
+		   unit->in_channels <= MAX_CHANNELS &&
 		   unit->out_channels >= MIN_CHANNELS;
 }
 

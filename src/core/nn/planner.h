@@ -24,10 +24,6 @@ typedef enum FrPackTransform
 	FR_PACK_WINOGRAD_3 /* ... of F(3x3, 3x3) */
 } FrPackTransform;
 
-/* Output blocks whose Winograd sums are computed before they are transformed:
- * a multiple of every instruction set's conv_group_blocks. */
-#define FR_WINOGRAD_CHUNK 4
-
 /* A power of two that makes transformed input about as large as the input
  * was; the weights are multiplied by its inverse. */
 #define FR_WINOGRAD_VALUE_SCALE 0.25f
@@ -551,6 +547,11 @@ void fr_run_int8(const FrStep *step, int64_t image, int first, int count,
 /* The border that a slot has (emit.c). */
 FrStatus fr_emit_border(FrPlanner *planner, int32_t slot, FrBorder *border);
 
+/* Whether a convolution runs by kernels->unpaired (pairs.c); its slots are
+ * known. False for depthwise ones. */
+FrStatus
+fr_choose_unpaired(FrPlanner *planner, const FrUnit *unit, bool *is_unpaired);
+
 /* How the weights of a convolution are stored. */
 FrWeightFormat fr_unit_format(const FrPlanner *planner, const FrUnit *unit);
 
@@ -574,6 +575,10 @@ FrStatus fr_blocked_constant(FrPlanner *planner, const float *values, int count,
 
 /* Cut a task of work floats or multiply-adds per row into pieces. */
 void fr_split_rows(FrStep *step, double work, int rows);
+
+/* The same of a map that may also be cut by blocks of channels, as it is when
+ * it has few rows; blocks is 1 where it may not. */
+void fr_split_map(FrStep *step, double work, int rows, int blocks);
 
 /* Write e.g. "conv 3x3 s1 avx512" for the step. */
 FrStatus fr_describe(FrPlanner *planner, FrStep *step, const char *format, ...)

@@ -14,6 +14,10 @@
 /* Floats of a plain activation between two polls. */
 #define ACTIVATE_PIECE ((size_t) 1 << 20)
 
+/* Rows and pixels of a border between two polls. */
+#define BORDER_ROWS	  4096
+#define BORDER_PIXELS ((ptrdiff_t) 1 << 14)
+
 /* A part of a task along the step's split axis, and where its rows lie when
  * tensors are lines (FrStripPiece). */
 typedef struct Piece
@@ -30,6 +34,13 @@ typedef struct Run
 	const FrCancel *cancel;
 	FrError *error;
 } Run;
+
+static FrStatus
+fail_cancelled(FrError *error)
+{
+	return fr_fail(error, FR_ERR_CANCELLED,
+				   "Running the network was cancelled.");
+}
 
 /* ---- borders -------------------------------------------------------------- */
 
@@ -49,36 +60,78 @@ fill_pixels(float *target, ptrdiff_t count, int lanes, FrFill fill,
 				fill == FR_FILL_LOWEST ? -INFINITY : values[lane];
 }
 
-static void
-fill_block(const FrBorder *border, float *map, const float *values)
+/* Whole rows above or below a map; false when cancelled. */
+static bool
+fill_rows(const Run *run, const FrBorder *border, int rows, float *target,
+		  const float *values)
 {
 	ptrdiff_t width = border->width + border->pad[1] + border->pad[3];
+	ptrdiff_t count = rows * width;
+
+	for (ptrdiff_t first = 0; first < count; first += BORDER_PIXELS)
+	{
+		ptrdiff_t rest = count - first;
+
+		if (first > 0 && fr_is_cancelled(run->cancel))
+			return false;
+		fill_pixels(target + first * border->lanes,
+					rest < BORDER_PIXELS ? rest : BORDER_PIXELS, border->lanes,
+					border->fill, values);
+	}
+	return true;
+}
+
+static bool
+fill_block(const Run *run, const FrBorder *border, float *map,
+		   const float *values)
+{
 	float *row = map + border->pad[0] * border->row;
 	int lanes = border->lanes;
 	ptrdiff_t right = (ptrdiff_t) (border->pad[1] + border->width) * lanes;
 
-	fill_pixels(map, border->pad[0] * width, lanes, border->fill, values);
+	if (!fill_rows(run, border, border->pad[0], map, values))
+		return false;
 	for (int y = 0; y < border->height; y++, row += border->row)
 	{
+		if (y % BORDER_ROWS == BORDER_ROWS - 1 && fr_is_cancelled(run->cancel))
+			return false;
 		fill_pixels(row, border->pad[1], lanes, border->fill, values);
 		fill_pixels(row + right, border->pad[3], lanes, border->fill, values);
 	}
-	fill_pixels(row, border->pad[2] * width, lanes, border->fill, values);
+	return fill_rows(run, border, border->pad[2], row, values);
 }
 
-static void
-fill_border(const FrBorder *border)
+static FrStatus
+fill_border(const Run *run, const FrBorder *border)
 {
+	ptrdiff_t block_pixels =
+		(ptrdiff_t) (border->pad[0] + border->pad[2]) *
+			(border->width + border->pad[1] + border->pad[3]) +
+		(ptrdiff_t) border->height * (border->pad[1] + border->pad[3]);
+	ptrdiff_t pixels = 0; /* since the last poll */
+
 	if (!border->data)
-		return;
+		return FR_OK;
 	for (int64_t n = 0; n < border->images; n++)
 		for (int b = 0; b < border->blocks; b++)
-			fill_block(border,
-					   border->data + (ptrdiff_t) n * border->image +
-						   b * border->block,
-					   border->values
-						   ? border->values + (ptrdiff_t) b * border->lanes
-						   : NULL);
+		{
+			bool is_filled = fill_block(
+				run, border,
+				border->data + (ptrdiff_t) n * border->image +
+					b * border->block,
+				border->values ? border->values + (ptrdiff_t) b * border->lanes
+							   : NULL);
+
+			pixels += block_pixels;
+			if (pixels >= BORDER_PIXELS)
+			{
+				is_filled &= !fr_is_cancelled(run->cancel);
+				pixels = 0;
+			}
+			if (!is_filled)
+				return fail_cancelled(run->error);
+		}
+	return FR_OK;
 }
 
 /* ---- pieces --------------------------------------------------------------- */
@@ -171,6 +224,17 @@ run_depthwise(const FrStep *step, int64_t image, Piece piece,
 			task.residual += piece.first * task.res_row;
 		task.out_h = piece.count;
 	}
+	else if (step->split == FR_SPLIT_BLOCKS)
+	{
+		task.input += piece.first * task.in_block;
+		task.output += piece.first * task.out_block;
+		if (task.residual)
+			task.residual += piece.first * task.res_block;
+		task.weights +=
+			(ptrdiff_t) piece.first * task.kernel_h * task.kernel_w * FR_BLOCK;
+		offset_epilogue(&task.epilogue, (ptrdiff_t) piece.first * FR_BLOCK);
+		task.blocks = piece.count;
+	}
 	kernels->depthwise(&task);
 }
 
@@ -187,6 +251,12 @@ run_pool(const FrStep *step, int64_t image, Piece piece,
 		task.input += piece.first * task.in_row;
 		task.output += piece.first * task.out_row;
 		task.out_h = piece.count;
+	}
+	else if (step->split == FR_SPLIT_BLOCKS)
+	{
+		task.input += piece.first * task.in_block;
+		task.output += piece.first * task.out_block;
+		task.blocks = piece.count;
 	}
 	kernels->pool(&task);
 }
@@ -210,6 +280,17 @@ run_eltwise(const FrStep *step, int64_t image, Piece piece,
 		if (task.b)
 			task.b += piece.first * task.b_row;
 		task.height = piece.count;
+	}
+	else if (step->split == FR_SPLIT_BLOCKS)
+	{
+		task.a += piece.first * task.a_block;
+		task.output += piece.first * task.out_block;
+		if (task.b)
+			task.b += piece.first * task.b_block;
+		if (task.scale)
+			task.scale += (ptrdiff_t) piece.first * FR_BLOCK;
+		offset_epilogue(&task.epilogue, (ptrdiff_t) piece.first * FR_BLOCK);
+		task.blocks = piece.count;
 	}
 	kernels->eltwise(&task);
 }
@@ -290,11 +371,12 @@ split_extent(const FrStep *step)
 				   : is_blocks ? step->u.conv.out_blocks
 							   : step->u.conv.out_h;
 		case FR_UNIT_DEPTHWISE:
-			return step->u.depthwise.out_h;
+			return is_blocks ? step->u.depthwise.blocks
+							 : step->u.depthwise.out_h;
 		case FR_UNIT_POOL:
-			return step->u.pool.out_h;
+			return is_blocks ? step->u.pool.blocks : step->u.pool.out_h;
 		case FR_UNIT_ELTWISE:
-			return step->u.eltwise.height;
+			return is_blocks ? step->u.eltwise.blocks : step->u.eltwise.height;
 		case FR_UNIT_INT8:
 		case FR_UNIT_QUANTIZE:
 		case FR_UNIT_DEQUANTIZE:
@@ -302,13 +384,6 @@ split_extent(const FrStep *step)
 		default:
 			return is_blocks ? step->u.map.blocks : step->u.map.height;
 	}
-}
-
-static FrStatus
-fail_cancelled(FrError *error)
-{
-	return fr_fail(error, FR_ERR_CANCELLED,
-				   "Running the network was cancelled.");
 }
 
 static void
@@ -357,10 +432,10 @@ static FrStatus
 run_images(const Run *run, const FrStep *step)
 {
 	Piece whole = {.count = split_extent(step)};
-	FrStatus status = FR_OK;
+	FrStatus status = fill_border(run, &step->border);
 
-	fill_border(&step->border);
-	fill_border(&step->byte_border);
+	if (status == FR_OK)
+		status = fill_border(run, &step->byte_border);
 	for (int64_t image = 0; image < step->images && status == FR_OK; image++)
 		status = run_cut(run, step, image, whole);
 	return status;
@@ -393,10 +468,12 @@ run_step(const Run *run, const FrStep *step)
 		return run_activate(run, step);
 	if (step->kind == FR_UNIT_WINOGRAD)
 	{
-		fill_border(&step->border);
-		return fr_run_winograd(step, &step->u.winograd.task,
-							   run->plan->kernels->unpaired, run->cancel,
-							   run->error);
+		FrStatus status = fill_border(run, &step->border);
+
+		return status == FR_OK ? fr_run_winograd(step, &step->u.winograd.task,
+												 run->plan->kernels->unpaired,
+												 run->cancel, run->error)
+							   : status;
 	}
 	if (step->kind == FR_UNIT_SOFTMAX)
 		return fr_softmax_run(&step->u.softmax, run->kernels, run->cancel)
@@ -493,14 +570,14 @@ run_strip(const Run *run, const FrStrip *strip)
 	const FrStep *steps = run->plan->steps + strip->first;
 	FrStatus status = FR_OK;
 
-	for (int64_t image = 0; image < strip->images; image++)
+	for (int64_t image = 0; image < strip->images && status == FR_OK; image++)
 	{
 		const FrStripPiece *piece = strip->pieces;
 
-		for (int i = 0; i < strip->count; i++)
+		for (int i = 0; i < strip->count && status == FR_OK; i++)
 			if (image == 0 || steps[i].lines.top)
-				fill_border(&steps[i].border);
-		for (int round = 0; round < strip->rounds; round++)
+				status = fill_border(run, &steps[i].border);
+		for (int round = 0; round < strip->rounds && status == FR_OK; round++)
 			for (int i = 0; i < strip->count && status == FR_OK; i++, piece++)
 			{
 				status = run_strip_piece(run, &steps[i], image, piece);

@@ -10,8 +10,6 @@
  */
 #include "test/unit/kernel_check.h"
 
-#define CHUNK 4 /* output blocks per chunk of weights */
-
 typedef struct WinogradCase
 {
 	int images, out_channels, in_channels, out_h, out_w;
@@ -66,7 +64,7 @@ transform_weights(const float *weights, int filters, int tile, int position,
 static void
 pack_weights(WinogradData *data, const WinogradCase *c)
 {
-	const int count = CHUNK * FR_BLOCK * c->in_channels;
+	const int count = FR_WINOGRAD_CHUNK * FR_BLOCK * c->in_channels;
 	Floats part = floats_new((size_t) count, 0);
 	FrConvFilter filter = {.out_channels = c->out_channels,
 						   .in_channels = c->in_channels,
@@ -80,11 +78,13 @@ pack_weights(WinogradData *data, const WinogradCase *c)
 						   63) /
 							  64 * 64);
 
-	for (int oc = 0; oc < c->out_channels; oc += CHUNK * FR_BLOCK)
+	for (int oc = 0; oc < c->out_channels; oc += FR_WINOGRAD_CHUNK * FR_BLOCK)
 	{
 		const int rest = c->out_channels - oc;
 
-		filter.out_channels = rest < CHUNK * FR_BLOCK ? rest : CHUNK * FR_BLOCK;
+		filter.out_channels = rest < FR_WINOGRAD_CHUNK * FR_BLOCK
+								  ? rest
+								  : FR_WINOGRAD_CHUNK * FR_BLOCK;
 		for (int position = 0; position < FR_WINOGRAD_POSITIONS(c->tile);
 			 ++position)
 		{
@@ -170,20 +170,23 @@ run_tiles(const FrWinogradTask *task, int total, int most)
 			floats_filled((size_t) (positions * fr_winograd_position_floats(
 													in_blocks, tiles)),
 						  NAN);
-		Floats sums = floats_filled(
-			(size_t) (positions * fr_winograd_position_floats(CHUNK, tiles)),
-			NAN);
+		Floats sums =
+			floats_filled((size_t) (positions * fr_winograd_position_floats(
+													FR_WINOGRAD_CHUNK, tiles)),
+						  NAN);
 		FrWinogradTask piece = *task;
 
 		piece.values = values.at;
 		piece.sums = sums.at;
 		kernels->unpaired->winograd_input(&piece, first, tiles);
-		for (int block = 0; block < task->out_blocks; block += CHUNK)
+		for (int block = 0; block < task->out_blocks;
+			 block += FR_WINOGRAD_CHUNK)
 		{
 			const int rest = task->out_blocks - block;
 
-			kernels->unpaired->winograd_output(&piece, first, tiles, block,
-											   rest < CHUNK ? rest : CHUNK);
+			kernels->unpaired->winograd_output(
+				&piece, first, tiles, block,
+				rest < FR_WINOGRAD_CHUNK ? rest : FR_WINOGRAD_CHUNK);
 		}
 		floats_free(&values);
 		floats_free(&sums);

@@ -439,6 +439,52 @@ test_polls(void)
 	free(file.data);
 }
 
+/* Polls during one run of the only layer, by the slowest kernels. */
+static int
+polls_of(OnnxModel *model, const FrShape *shape)
+{
+	FrNetOptions options = {.kernels = fr_kernels_by_name("generic")};
+	Countdown countdown = {.left = 1 << 30};
+	FrCancel cancel = {count_down, &countdown};
+	OnnxBuffer file = onnx_finish(model);
+	FrError error = {0};
+	FrStatus status;
+	FrPlan *plan = NULL;
+	FrNet *net =
+		check_net(&file, &options, &fr_allocator_malloc, &status, &error);
+
+	if (status == FR_OK)
+		status = fr_net_plan(net, shape, NULL, &plan, &error);
+	if (status == FR_OK)
+		status = fr_plan_run(plan, &cancel, &error);
+	is_status(status, FR_OK, &error, "a long layer runs");
+	diag("longest piece %.2f ms", 1e3 * countdown.longest);
+	fr_net_destroy(net);
+	free(file.data);
+	return countdown.asked;
+}
+
+/* All groups of a convolution are in one piece; one row has no rows to cut. */
+static void
+test_polls_of_odd_layers(void)
+{
+	OnnxModel model;
+	int polls;
+
+	begin_map_model(&model, 512);
+	add_conv(&model, "x", "y",
+			 (ConvLayer){.in = 512, .out = 512, .kernel_h = 3, .group = 32});
+	onnx_output(&model, "y", 0, NULL);
+	polls = polls_of(&model, &CHECK_SHAPE(1, 512, 42, 42));
+	ok(polls > 6, "groups: %d polls", polls);
+
+	begin_map_model(&model, 256);
+	add_pool(&model, "MaxPool", "x", "y", 3, 1, all_pads, false);
+	onnx_output(&model, "y", 0, NULL);
+	polls = polls_of(&model, &CHECK_SHAPE(1, 256, 1, 8192));
+	ok(polls > 8, "one row: %d polls", polls);
+}
+
 /* The same pieces give the same result as the plain operators. */
 static void
 test_split_results(void)
@@ -488,6 +534,35 @@ test_split_results(void)
 	}
 }
 
+/* One long row, cut by blocks of channels: depthwise, pool; sums. */
+static void
+test_split_blocks(void)
+{
+	OnnxModel model;
+
+	begin_map_model(&model, 80);
+	add_conv(&model, "x", "d",
+			 (ConvLayer){.in = 80,
+						 .out = 80,
+						 .kernel_h = 3,
+						 .group = 80,
+						 .pads = {1, 1, 1, 1},
+						 .has_bias = true});
+	add_prelu(&model, "d", "y", CHECK_DIMS(80, 1, 1));
+	add_pool(&model, "AveragePool", "x", "z", 3, 1, all_pads, false);
+	onnx_output(&model, "y", 0, NULL);
+	onnx_output(&model, "z", 0, NULL);
+	check_plan(&model, &CHECK_SHAPE(1, 80, 1, 12000), -1, "windows of a row");
+
+	begin_map_model(&model, 80);
+	add_pool(&model, "MaxPool", "x", "p", 1, 1, no_pads, false);
+	onnx_node(&model, "Max", "m", "x p", "m");
+	add_batch_norm(&model, "m", "n", 80);
+	add_prelu(&model, "n", "y", CHECK_DIMS(80, 1, 1));
+	onnx_output(&model, "y", 0, NULL);
+	check_plan(&model, &CHECK_SHAPE(1, 80, 1, 60000), -1, "sums of a row");
+}
+
 static void
 test_description(void)
 {
@@ -527,6 +602,8 @@ main(void)
 	test_cancel();
 	test_cancelled_planning();
 	test_polls();
+	test_polls_of_odd_layers();
+	test_split_blocks();
 	test_split_results();
 	test_description();
 	return tap_done();
