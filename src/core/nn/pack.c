@@ -182,10 +182,14 @@ pack_conv(const FrPackKey *key, const FrNnKernels *kernels,
 	ptrdiff_t depth = (ptrdiff_t) group_in * key->kernel_h * key->kernel_w;
 	float *copy = NULL;
 
+	if (most > group_out)
+		most = group_out;
 	if (key->is_transposed || key->pre_scale)
 	{
-		size_t bytes = (size_t) depth * (size_t) most * sizeof(float);
+		size_t bytes;
 
+		if (!fr_size_mul3((size_t) depth, (size_t) most, sizeof(float), &bytes))
+			return fr_fail_nomem(error, SIZE_MAX);
 		copy = fr_alloc(allocator, bytes);
 		if (!copy)
 			return fr_fail_nomem(error, bytes);

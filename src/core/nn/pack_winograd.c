@@ -101,13 +101,17 @@ fr_pack_winograd_bytes(const FrPackKey *key, const FrNnKernels *kernels,
 }
 
 /* The filters of count output channels from first on, at all positions:
- * [position][count][in_channels]. */
-static void
-transform_chunk(const FrPackKey *key, int first, int count, float *out)
+ * [position][count][in_channels]; false when cancelled. */
+static bool
+transform_chunk(const FrPackKey *key, int first, int count,
+				const FrCancel *cancel, float *out)
 {
 	size_t stride = (size_t) count * (size_t) key->in_channels;
 
 	for (int o = 0; o < count; o++)
+	{
+		if (fr_is_cancelled(cancel))
+			return false;
 		for (int i = 0; i < key->in_channels; i++)
 		{
 			size_t at =
@@ -121,6 +125,8 @@ transform_chunk(const FrPackKey *key, int first, int count, float *out)
 			transform(key->weights + 9 * at, factor, tile_of(key),
 					  out + (size_t) o * (size_t) key->in_channels + i, stride);
 		}
+	}
+	return true;
 }
 
 FrStatus
@@ -130,6 +136,7 @@ fr_pack_winograd(const FrPackKey *key, const FrNnKernels *kernels,
 {
 	int most = FR_WINOGRAD_CHUNK * FR_BLOCK;
 	int positions = FR_WINOGRAD_POSITIONS(tile_of(key));
+	bool is_cancelled = false;
 	char *target = data;
 	size_t bytes;
 
@@ -143,20 +150,17 @@ fr_pack_winograd(const FrPackKey *key, const FrNnKernels *kernels,
 
 	if (!chunk)
 		return fr_fail_nomem(error, bytes);
-	for (int first = 0; first < key->out_channels; first += most)
+	for (int first = 0; first < key->out_channels && !is_cancelled;
+		 first += most)
 	{
 		int rest = key->out_channels - first;
 		int count = rest < most ? rest : most;
 		FrConvFilter filter = product_filter(key, count);
 
-		if (fr_is_cancelled(cancel))
+		is_cancelled = !transform_chunk(key, first, count, cancel, chunk);
+		for (int p = 0; p < positions && !is_cancelled; p++)
 		{
-			fr_release(allocator, chunk);
-			return fr_fail(error, FR_ERR_CANCELLED, "Planning was cancelled.");
-		}
-		transform_chunk(key, first, count, chunk);
-		for (int p = 0; p < positions; p++)
-		{
+			is_cancelled = fr_is_cancelled(cancel);
 			kernels->conv_pack(&filter,
 							   chunk + (size_t) p * (size_t) count *
 										   (size_t) key->in_channels,
@@ -165,5 +169,7 @@ fr_pack_winograd(const FrPackKey *key, const FrNnKernels *kernels,
 		}
 	}
 	fr_release(allocator, chunk);
-	return FR_OK;
+	return is_cancelled
+			   ? fr_fail(error, FR_ERR_CANCELLED, "Planning was cancelled.")
+			   : FR_OK;
 }
