@@ -20,6 +20,10 @@
 /* Values between two polls. */
 #define PIECE_FLOATS ((size_t) 1 << 18)
 
+/* Longer lines are left to the plain operator: a piece would be so few of them
+ * that each pass reads every cache line for a few of its values. */
+#define MAX_INNER_LENGTH (PIECE_FLOATS / MIN_INNER)
+
 /* How a Softmax sees its tensor; false when it is empty. */
 static bool
 find_axis(const FrNode *node, const FrShape *shape, FrSoftmaxTask *task)
@@ -53,7 +57,7 @@ fr_match_softmax(const FrPlanner *planner, const FrNode *node, FrUnit *unit)
 		!is_float_variable(planner, node->inputs[0]) ||
 		!fr_shape_count(shape_of(planner, node->inputs[0]), &count) ||
 		!find_axis(node, shape_of(planner, node->inputs[0]), &task) ||
-		task.length > INT32_MAX ||
+		task.length > MAX_INNER_LENGTH ||
 		(task.inner < MIN_INNER && task.length > MAX_LENGTH))
 		return false;
 	unit->kind = FR_UNIT_SOFTMAX;
