@@ -242,7 +242,11 @@ fr_net_plan(FrNet *net, const FrShape *inputs, const FrCancel *cancel,
 
 	*plan = find_plan(net, inputs);
 	if (*plan)
+	{
+		/* What the last user set and did not run must not come back. */
+		fr_picture_done(*plan);
 		return FR_OK;
+	}
 
 	FrPlan *made = NULL;
 

@@ -10,6 +10,10 @@
 
 #include "core/nn/planner.h"
 
+/* Larger batches are given as planes only: every plan keeps room for all
+ * pictures of a batch. */
+#define MAX_PICTURES 4096
+
 /* Whether every step that reads an input makes 4 lanes of it. */
 static bool
 is_direct(const FrPlanner *planner, int32_t slot)
@@ -58,7 +62,7 @@ fr_plan_emit_pictures(FrPlanner *planner)
 
 		input->planes = plan->inputs[i];
 		if (shape->rank != 4 || !fr_blocked_dims(shape, dims) ||
-			(dims[1] != 3 && dims[3] != 3))
+			dims[0] > MAX_PICTURES || (dims[1] != 3 && dims[3] != 3))
 			continue;
 		input->is_channels_last = dims[1] != 3;
 		input->is_direct = !input->is_channels_last && is_direct(planner, i);

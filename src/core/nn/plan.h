@@ -168,8 +168,9 @@ typedef struct FrPlanProbe
 FrStatus fr_plan_run_probed(FrPlan *plan, const FrPlanProbe *probe,
 							const FrCancel *cancel, FrError *error);
 
-/* Run one step alone: what fr_plan_run does for each in turn.  The steps of a
- * strip run together, as its first one; the others do nothing. */
+/* Run one step alone: what fr_plan_run does for each in turn, with inputs
+ * given as planes, not as pictures.  The steps of a strip run together, as its
+ * first one; the others do nothing. */
 FrStatus fr_plan_run_step(FrPlan *plan, int index, const FrCancel *cancel,
 						  FrError *error);
 

@@ -261,6 +261,35 @@ test_one_run(void)
 	free(file.data);
 }
 
+/* A picture that was set, but never run, does not come back with the plan. */
+static void
+test_given_up(void)
+{
+	OnnxBuffer file = stem_model();
+	FrError error = {0};
+	FrStatus status;
+	FrPlan *plan, *again;
+	FrNet *net = check_net(&file, NULL, &fr_allocator_malloc, &status, &error);
+	uint8_t *bytes;
+	FrPicture picture = make_picture(&picture_cases[0], &bytes);
+	float first;
+
+	fr_net_plan(net, &map_shape, NULL, &plan, &error);
+	check_fill_input(fr_plan_input(plan, 0), &map_shape, 3);
+	fr_plan_run(plan, NULL, &error);
+	first = fr_plan_output(plan, 0, NULL)[0];
+	fr_plan_set_picture(plan, 0, 0, &picture, &error);
+	free(bytes);
+	fr_net_plan(net, &map_shape, NULL, &again, &error);
+	ok(again == plan, "the plan is used again");
+	check_fill_input(fr_plan_input(again, 0), &map_shape, 3);
+	fr_plan_run(again, NULL, &error);
+	ok(fr_plan_output(again, 0, NULL)[0] == first,
+	   "without the picture of the last user");
+	fr_net_destroy(net);
+	free(file.data);
+}
+
 static void
 test_refused(void)
 {
@@ -304,6 +333,7 @@ main(void)
 	test_indirect();
 	test_strip();
 	test_one_run();
+	test_given_up();
 	test_refused();
 	return tap_done();
 }
