@@ -113,7 +113,8 @@ is_alike(const FrPlanner *planner, const FrUnit *a, const FrUnit *b)
 		return a == b;
 	return a->kind == b->kind && is_equal_window(&a->window, &b->window) &&
 		   a->activation == b->activation && a->low == b->low &&
-		   a->high == b->high &&
+		   a->high == b->high && !a->slope == !b->slope &&
+		   !a->bias == !b->bias && !a->scale == !b->scale &&
 		   fr_blocked_dims(shape_of(planner, a->output), a_dims) &&
 		   fr_blocked_dims(shape_of(planner, b->output), b_dims) &&
 		   shape_of(planner, a->output)->rank ==
@@ -189,8 +190,8 @@ is_worthwhile(const Merger *merger, int *channels)
 
 /* ---- the merged unit ------------------------------------------------------ */
 
-/* Copy each member's array of per_channel values behind the last one's;
- * member arrays that are NULL give NULL. */
+/* Copy each member's array of per_channel values behind the last one's; arrays
+ * that are NULL, of all members, give NULL. */
 static FrStatus
 join_floats(FrPlanner *planner, FrArena *arena, FrUnit *const *units, int count,
 			int channels, size_t per_channel,
@@ -212,7 +213,10 @@ join_floats(FrPlanner *planner, FrArena *arena, FrUnit *const *units, int count,
 	for (int i = 0; i < count; i++)
 	{
 		size_t floats = (size_t) units[i]->out_channels * per_channel;
+		FrStatus status = fr_plan_poll(planner);
 
+		if (status != FR_OK)
+			return status;
 		memcpy(target, array_of(units[i]), floats * sizeof(float));
 		target += floats;
 	}
