@@ -14,7 +14,7 @@
 #include "tap.h"
 
 static const char *const check_isas[] = {"generic", "avx2", "avx512-fma",
-										 "avx512"};
+										 "avx512-pairs"};
 #define CHECK_ISA_COUNT ((int) (sizeof check_isas / sizeof *check_isas))
 
 /* ---- random numbers ------------------------------------------------------ */

@@ -55,11 +55,19 @@ check_conv(const Shape *s, int activation)
 	Floats scale = floats_random((size_t) blocks * 16);
 	Floats bias = floats_random((size_t) blocks * 16);
 	Floats slope = floats_random((size_t) blocks * 16);
-	Floats residual = floats_random((size_t) blocks * 16 * pixels);
-	Floats output = floats_filled((size_t) blocks * 16 * pixels, SENTINEL);
+	/* Pixels from row to row, of outputs, bytes and residual. */
+	const int out_row = s->width + random_int(0, 2);
+	const int byte_row = s->width + random_int(0, 2);
+	const int res_row = s->width + random_int(0, 2);
+	Floats residual =
+		floats_random((size_t) (blocks * 16 * s->height * res_row));
+	Floats output =
+		floats_filled((size_t) (blocks * 16 * s->height * out_row), SENTINEL);
 	Floats shift = floats_random((size_t) blocks * 16);
 	const int byte_blocks = (blocks + 3) / 4, mode = random_int(0, 2);
-	uint8_t *bytes = bytes_new((size_t) byte_blocks * 64 * pixels);
+	const size_t byte_count =
+		(size_t) (byte_blocks * 64 * s->height * byte_row);
+	uint8_t *bytes = bytes_new(byte_count), *before = bytes_new(byte_count);
 	FrInt8ConvTask task = {
 		.input = input,
 		.in_block = (ptrdiff_t) in_h * in_w * pixel,
@@ -75,17 +83,17 @@ check_conv(const Shape *s, int activation)
 		.out_h = s->height,
 		.out_w = s->width,
 		.output = mode != 1 ? output.at : NULL,
-		.out_block = (ptrdiff_t) pixels * 16,
-		.out_row = (ptrdiff_t) s->width * 16,
+		.out_block = (ptrdiff_t) s->height * out_row * 16,
+		.out_row = (ptrdiff_t) out_row * 16,
 		.out_pixel = 16,
 		.bytes = mode != 0 ? bytes : NULL,
-		.byte_block = (ptrdiff_t) pixels * 64,
-		.byte_row = (ptrdiff_t) s->width * 64,
+		.byte_block = (ptrdiff_t) s->height * byte_row * 64,
+		.byte_row = (ptrdiff_t) byte_row * 64,
 		.byte_pixel = 64,
 		.quantize = {scale.at, shift.at, zero},
 		.residual = random_int(0, 1) ? residual.at : NULL,
-		.res_block = (ptrdiff_t) pixels * 16,
-		.res_row = (ptrdiff_t) s->width * 16,
+		.res_block = (ptrdiff_t) s->height * res_row * 16,
+		.res_row = (ptrdiff_t) res_row * 16,
 		.res_pixel = 16,
 		.weights = packed,
 		.start = start,
@@ -101,13 +109,18 @@ check_conv(const Shape *s, int activation)
 
 	for (int c = 0; c < blocks * 16; ++c)
 		start[c] = random_int(-100000, 100000);
+	memcpy(before, bytes, byte_count);
 	table->pack(weights, s->out, s->in, s->kernel_h, s->kernel_w, packed);
 	table->conv(&task);
 	for (int i = 0; i < s->out * pixels; ++i)
 	{
 		const int c = i / pixels, p = i % pixels;
 		const int y = p / s->width * s->stride, x = p % s->width * s->stride;
-		const int at = (c / 16 * pixels + p) * 16 + c % 16;
+		const int row = c / 16 * s->height + p / s->width;
+		const int byte_line = c / 64 * s->height + p / s->width;
+		const int out_at = (row * out_row + p % s->width) * 16 + c % 16;
+		const int res_at = (row * res_row + p % s->width) * 16 + c % 16;
+		const int byte_at = (byte_line * byte_row + p % s->width) * 64 + c % 64;
 		int32_t sum = start[c];
 
 		for (int k = 0; k < depth; ++k)
@@ -125,18 +138,22 @@ check_conv(const Shape *s, int activation)
 
 		value = value + bias.at[c];
 		if (task.residual && !task.epilogue.is_residual_after)
-			value = value + residual.at[at];
+			value = value + residual.at[res_at];
 		if (activation == FR_ACT_PRELU && value < 0)
 			value = value * slope.at[c];
 		if (activation == FR_ACT_CLIP)
 			value = value < -0.5f ? -0.5f : value > 300.0f ? 300.0f : value;
 		if (task.residual && task.epilogue.is_residual_after)
-			value = value + residual.at[at];
-		wrong += task.output && output.at[at] != value;
-		wrong +=
-			task.bytes && bytes[(c / 64 * pixels + p) * 64 + c % 64] !=
-							  byte_of(value, scale.at[c], shift.at[c], zero);
+			value = value + residual.at[res_at];
+		wrong += task.output && output.at[out_at] != value;
+		wrong += task.bytes && bytes[byte_at] != byte_of(value, scale.at[c],
+														 shift.at[c], zero);
 	}
+	for (size_t i = 0; i < output.count; ++i)
+		wrong +=
+			(int) (i / 16) % out_row >= s->width && output.at[i] != SENTINEL;
+	for (size_t i = 0; i < byte_count; ++i)
+		wrong += (int) (i / 64) % byte_row >= s->width && bytes[i] != before[i];
 	ok(wrong == 0, "%s: %dx%d s%d %d -> %d at %dx%d, mode %d: %d wrong",
 	   table_name, s->kernel_h, s->kernel_w, s->stride, s->in, s->out,
 	   s->height, s->width, mode, wrong);
@@ -145,6 +162,7 @@ check_conv(const Shape *s, int activation)
 	free(packed);
 	free(start);
 	free(bytes);
+	free(before);
 	floats_free(&scale);
 	floats_free(&bias);
 	floats_free(&slope);
@@ -204,6 +222,113 @@ check_maps(void)
 	floats_free(&shift);
 }
 
+/* A picture: pixels of 4 bytes, and floats of 4 lanes or of a block. */
+static void
+check_picture(void)
+{
+	enum
+	{
+		HEIGHT = 3,
+		WIDTH = 5,
+		ROW = WIDTH + 2
+	};
+	Floats input = floats_random(HEIGHT * ROW * 4);
+	Floats back = floats_filled(HEIGHT * ROW * 16, SENTINEL);
+	float scale[4] = {90.0f, 10.0f, 3.0f, 1.0f}, shift[4] = {0.5f, 0, -1, 2};
+	uint8_t bytes[HEIGHT * ROW * 4];
+	FrQuantizeTask to = {.input = input.at,
+						 .in_row = ROW * 4,
+						 .lanes = 4,
+						 .bytes = bytes,
+						 .byte_row = ROW * 4,
+						 .blocks = 1,
+						 .height = HEIGHT,
+						 .width = WIDTH,
+						 .quantize = {scale, shift, 99}};
+	FrDequantizeTask from = {.bytes = bytes,
+							 .byte_row = ROW * 4,
+							 .byte_pixel = 4,
+							 .output = back.at,
+							 .out_row = ROW * 16,
+							 .blocks = 1,
+							 .height = HEIGHT,
+							 .width = WIDTH,
+							 .zero_point = 99,
+							 .scale = 0.3f};
+	int wrong = 0;
+
+	memset(bytes, 7, sizeof bytes);
+	table->quantize(&to);
+	table->dequantize(&from);
+	for (int i = 0; i < HEIGHT * ROW * 4; ++i)
+	{
+		const bool is_gap = i / 4 % ROW >= WIDTH;
+		const uint8_t want =
+			is_gap ? 7 : byte_of(input.at[i], scale[i % 4], shift[i % 4], 99);
+
+		wrong += bytes[i] != want;
+		wrong += back.at[i / 4 * 16 + i % 4] !=
+				 (is_gap ? SENTINEL : (float) (want - 99) * 0.3f);
+		wrong += back.at[i / 4 * 16 + 4 + i % 4 * 3] != (is_gap ? SENTINEL : 0);
+	}
+	ok(wrong == 0, "%s: a picture to bytes and back: %d wrong", table_name,
+	   wrong);
+	floats_free(&input);
+	floats_free(&back);
+}
+
+/* The deepest sum there may be, of the largest products, from the start that
+ * takes the zero point away. */
+static void
+check_deepest(void)
+{
+	enum
+	{
+		SIDE = 16,
+		CHANNELS = FR_INT8_MAX_DEPTH / (SIDE * SIDE)
+	};
+	uint8_t *input = bytes_new(FR_INT8_MAX_DEPTH);
+	int8_t *weights = bytes_new(FR_INT8_MAX_DEPTH);
+	int8_t *packed = bytes_new(table->packed_bytes(1, CHANNELS, SIDE, SIDE));
+	int32_t start[16] = {255 * 128 * FR_INT8_MAX_DEPTH};
+	float output[16], scale[16], bias[16] = {0};
+	FrInt8ConvTask task = {
+		.input = input,
+		.in_block = SIDE * SIDE * 64,
+		.in_row = SIDE * 64,
+		.in_pixel = 64,
+		.tap_row = SIDE * 64,
+		.tap_col = 64,
+		.in_quads = CHANNELS / 4,
+		.pixel_quads = 16,
+		.kernel_h = SIDE,
+		.kernel_w = SIDE,
+		.out_blocks = 1,
+		.out_h = 1,
+		.out_w = 1,
+		.output = output,
+		.out_pixel = 16,
+		.weights = packed,
+		.start = start,
+		.scale = scale,
+		.epilogue = {.bias = bias},
+	};
+
+	_Static_assert(CHANNELS % 64 == 0, "whole blocks of bytes");
+	for (int i = 0; i < 16; ++i)
+		scale[i] = 1.0f;
+	memset(input, 255, FR_INT8_MAX_DEPTH);
+	memset(weights, -128, FR_INT8_MAX_DEPTH);
+	weights[FR_INT8_MAX_DEPTH - 1] = -127;
+	table->pack(weights, 1, CHANNELS, SIDE, SIDE, packed);
+	table->conv(&task);
+	ok(output[0] == 255.0f, "%s: the deepest sum is %g", table_name,
+	   (double) output[0]);
+	free(input);
+	free(weights);
+	free(packed);
+}
+
 static void
 test_table(const FrInt8Kernels *tested, const char *name)
 {
@@ -224,6 +349,8 @@ test_table(const FrInt8Kernels *tested, const char *name)
 		for (int a = 0; a < 3; ++a)
 			check_conv(&shapes[i], activations[a]);
 	check_maps();
+	check_picture();
+	check_deepest();
 }
 
 int
@@ -233,9 +360,9 @@ main(void)
 #if defined(__x86_64__)
 	if (fr_kernels_by_name("avx2"))
 		test_table(&fr_int8_kernels_avx2, "avx2");
-	if (fr_kernels_by_name("avx512"))
+	if (fr_kernels_by_name("avx512-fma"))
 		test_table(&fr_int8_kernels_avx512, "avx512 without VNNI");
-	if (fr_kernels_by_name("avx512") == &fr_kernels_avx512vnni)
+	if (fr_kernels_by_name("avx512-vnni"))
 		test_table(&fr_int8_kernels_avx512vnni, "avx512 with VNNI");
 #endif
 	return tap_done();

@@ -210,6 +210,30 @@ random_concat(Builder *builder)
 	onnx_attr_int(&builder->model, "axis", 1);
 }
 
+static void
+random_resize(Builder *builder)
+{
+	const Map *in = any_map(builder);
+	int factor_h = 1 + choose(3), factor_w = 1 + choose(3);
+
+	if (in->height * factor_h > 24 || in->width * factor_w > 24)
+		return;
+
+	Map *out = new_map(builder, in);
+	const char *scales = layer_name("k", out->name);
+
+	out->height *= factor_h;
+	out->width *= factor_w;
+	onnx_weight_f32(&builder->model, scales, 1, (int64_t[]){4},
+					(float[]){1, 1, (float) factor_h, (float) factor_w});
+	onnx_node(&builder->model, "Resize", out->name,
+			  layer_join(layer_join(in->name, "-"), scales), out->name);
+	onnx_attr_string(&builder->model, "mode", "nearest");
+	onnx_attr_string(&builder->model, "coordinate_transformation_mode",
+					 "asymmetric");
+	onnx_attr_string(&builder->model, "nearest_mode", "floor");
+}
+
 /* Up to two fully connected layers behind one Flatten, all outputs. */
 static void
 random_heads(Builder *builder)
@@ -267,10 +291,11 @@ test_network(uint32_t seed)
 	while (builder.count < LAYERS)
 	{
 		void (*const layers[])(Builder *) = {
-			random_conv,	   random_conv,	  random_conv, random_affine,
-			random_activation, random_binary, random_pool, random_concat};
+			random_conv,   random_conv,		  random_conv,
+			random_affine, random_activation, random_binary,
+			random_pool,   random_concat,	  random_resize};
 
-		layers[choose(8)](&builder);
+		layers[choose(9)](&builder);
 	}
 	for (int i = 1; i < builder.count; i++)
 		if (i + 1 == builder.count || choose(6) == 0)

@@ -77,6 +77,43 @@ test_shapes(void)
 	free(file.data);
 }
 
+/* Groups behind a border, enlarged by other factors than the stride behind. */
+static void
+test_enlarged(void)
+{
+	FrShape shape = {4, {2, 32, 9, 11}};
+	OnnxModel model;
+
+	begin_map_model(&model, 32);
+	add_conv(&model, "x", "groups",
+			 (ConvLayer){.in = 32,
+						 .out = 64,
+						 .kernel_h = 3,
+						 .group = 2,
+						 .pads = {1, 1, 1, 1}});
+	onnx_weight_f32(&model, "k", 1, (int64_t[]){4}, (float[]){1, 1, 3, 2});
+	onnx_node(&model, "Resize", "large", "groups - k", "large");
+	onnx_attr_string(&model, "mode", "nearest");
+	onnx_attr_string(&model, "coordinate_transformation_mode", "asymmetric");
+	onnx_attr_string(&model, "nearest_mode", "floor");
+	add_conv(&model, "large", "y",
+			 (ConvLayer){.in = 64,
+						 .out = 16,
+						 .kernel_h = 3,
+						 .stride = 2,
+						 .pads = {1, 1, 1, 1}});
+	onnx_output(&model, "y", 0, NULL);
+
+	OnnxBuffer file = onnx_finish(&model);
+
+	check_plan_file(&file, &shape, -1, "enlarged");
+	for (int k = 0; k < CHECK_ISA_COUNT; k++)
+		if (fr_kernels_by_name(check_isas[k]))
+			ok(check_strips(&file, check_isas[k], &shape, "enlarged") > 2,
+			   "%s: an enlargement in strips", check_isas[k]);
+	free(file.data);
+}
+
 /* Two runs, stripped by choice and never. */
 static void
 compare_choice(const OnnxBuffer *file, const FrShape *shape, const char *what)
@@ -288,6 +325,7 @@ int
 main(void)
 {
 	test_shapes();
+	test_enlarged();
 	test_large();
 	test_batch();
 	test_profile();
