@@ -6,7 +6,10 @@
  * instruction set; select.c picks a table at run time, by what the CPU has
  * or by name.  Every kernel is a total function: sizes may be 0, no pointer
  * need be aligned unless its contract says so, tails are handled inside.
- * Same instruction set, same input: same bits.
+ * Same table, same input: same bits.  An instruction set has several tables,
+ * of which the CPU decides: "avx512" gives other bits on a CPU that gains by
+ * multiplying in pairs than on one that does not; "avx2" and "generic" have one
+ * each.
  */
 #ifndef FR_KERNELS_KERNELS_H
 #define FR_KERNELS_KERNELS_H
@@ -42,8 +45,8 @@ const FrKernels *fr_kernels_best(void);
 
 /* The table of an instruction set that is best on this CPU ("auto" = the
  * best of all); or the table of that name, whether it is the best or not
- * ("avx512-fma" for AVX-512 without VNNI, "avx512-vnni", "avx512-pairs").  NULL when the name is unknown
- * or this CPU cannot run it. */
+ * ("avx512-fma" for AVX-512 without VNNI, "avx512-vnni", "avx512-pairs").
+ * NULL when the name is unknown or this CPU cannot run it. */
 const FrKernels *fr_kernels_by_name(const char *isa);
 
 /* Describe the CPU, e.g. "AMD EPYC (avx2 f16c avx512f avx512bw
