@@ -21,6 +21,7 @@
 
 #include "core/face/input.h"
 #include "core/onnx/aligned.h"
+#include "miscadmin.h"
 #include "pg/errors.h"
 #include "pg/memory.h"
 #include "pg/settings.h"
@@ -250,9 +251,14 @@ check_fit(Entry *entry, FrError *error)
 {
 	int dims;
 	const FrDescriptor *core = &entry->model.descriptor.core;
-	FrStatus status = fr_model_check(core, entry->model.nets, core->graph_count,
-									 &entry->allocator, &dims, error);
+	FrCancel cancel = fr_pg_cancel();
+	FrStatus status;
 
+	/* Not every interrupt is a user's wish to stop. */
+	while ((status = fr_model_check(core, entry->model.nets, core->graph_count,
+									&cancel, &entry->allocator, &dims,
+									error)) == FR_ERR_CANCELLED)
+		CHECK_FOR_INTERRUPTS();
 	if (status == FR_OK && dims != entry->model.row.dims)
 		status =
 			fr_fail(error, FR_ERR_MISMATCH,

@@ -171,6 +171,7 @@ notice_preset(const NewModel *model)
 static void
 make_networks(NewModel *model, Trial *trial)
 {
+	FrCancel cancel = fr_pg_cancel();
 	FrError error;
 	char hint[256];
 	FrStatus status;
@@ -194,8 +195,11 @@ make_networks(NewModel *model, Trial *trial)
 		fail_trial(trial, model, status, &error, NULL);
 	if (model->is_preset_given)
 		return;
-	status = fr_preset_recognise(trial->nets, trial->count, &trial->allocator,
-								 &model->descriptor.core, hint, &error);
+	/* Not every interrupt is a user's wish to stop. */
+	while ((status = fr_preset_recognise(
+				trial->nets, trial->count, &cancel, &trial->allocator,
+				&model->descriptor.core, hint, &error)) == FR_ERR_CANCELLED)
+		CHECK_FOR_INTERRUPTS();
 	if (status != FR_OK)
 		fail_trial(trial, model, status, &error,
 				   status == FR_ERR_MISMATCH ? hint : NULL);
@@ -212,15 +216,16 @@ try_networks(NewModel *model, Trial *trial)
 	FrCancel cancel = fr_pg_cancel();
 	FrDetector detector = {.descriptor = core};
 	FrError error;
-	FrStatus status =
-		fr_model_check(core, trial->nets, trial->count, &trial->allocator,
-					   &model->row.dims, &error);
+	FrStatus status;
 
+	while ((status = fr_model_check(core, trial->nets, trial->count, &cancel,
+									&trial->allocator, &model->row.dims,
+									&error)) == FR_ERR_CANCELLED)
+		CHECK_FOR_INTERRUPTS();
 	if (status == FR_OK && core->role == FR_ROLE_DETECTOR)
 	{
 		memcpy(detector.nets, trial->nets, sizeof(detector.nets));
 		model->has_landmarks = fr_detector_has_landmarks(&detector);
-		/* Not every interrupt is a user's wish to stop. */
 		while ((status = fr_detect_probe(&detector, &cancel, &trial->allocator,
 										 &error)) == FR_ERR_CANCELLED)
 			CHECK_FOR_INTERRUPTS();

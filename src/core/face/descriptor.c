@@ -12,6 +12,7 @@
 #include "core/face/input.h"
 #include "core/face/landmarks.h"
 #include "core/face/mtcnn.h"
+#include "core/face/trial.h"
 
 #define MAX_EMBEDDING_DIMS 4096
 #define MAX_CROP_SIDE	   1024
@@ -22,6 +23,9 @@
 
 /* Longest side of the input that a detector's shapes are tried with. */
 #define TRIAL_SIZE 64
+
+/* Crops that a network is asked about which takes any number. */
+#define TRIAL_BATCH 2
 
 static FrStatus
 check_range(const char *name, int value, int low, int high, FrError *error)
@@ -126,7 +130,7 @@ fit_input(const FrShape *have, bool is_detector, int channel, FrShape *trial)
 		int64_t dim = have->dims[i];
 
 		if (dim == FR_DIM_DYNAMIC)
-			continue;
+			continue; /* as it is */
 		if (dim < 1 || (!is_free && dim != trial->dims[i]))
 			return false;
 		trial->dims[i] = dim;
@@ -151,14 +155,16 @@ check_input(const FrDescriptor *descriptor, const FrGraph *graph,
 					   "The network's input \"%.40s\" is of type %s, not "
 					   "float32.",
 					   input->name, fr_dtype_name(input->dtype));
-	*trial = fr_input_shape(
-		graph, 1, is_detector ? trial_size : descriptor->input_width,
-		is_detector ? trial_size : descriptor->input_height);
+	*trial =
+		fr_input_shape(graph, is_detector ? 1 : TRIAL_BATCH,
+					   is_detector ? trial_size : descriptor->input_width,
+					   is_detector ? trial_size : descriptor->input_height);
 	if (input->is_shape_known && !fit_input(&input->shape, is_detector,
 											trial->dims[1] == 3 ? 1 : 3, trial))
 	{
 		char have_text[96], want_text[96];
 
+		trial->dims[0] = 1;
 		return fr_fail(
 			error, FR_ERR_MISMATCH,
 			"The network's input \"%.40s\" has shape %s, but the preset "
@@ -309,11 +315,46 @@ check_descriptor_values(const FrDescriptor *descriptor, FrError *error)
 			   : check_crop_values(descriptor, error);
 }
 
-FrStatus
-fr_descriptor_check(const FrDescriptor *descriptor, FrNet *net,
-					const FrAllocator *allocator, int *dims, FrError *error)
+FrTrial
+fr_trial_of(FrNet *net, const FrCancel *cancel, const FrAllocator *allocator)
 {
-	const FrGraph *source = fr_net_graph(net);
+	return (FrTrial){.net = net, .cancel = cancel, .allocator = allocator};
+}
+
+void
+fr_trial_fini(FrTrial *trial)
+{
+	if (trial->is_sized)
+		fr_graph_destroy(&trial->sized);
+	trial->is_sized = false;
+}
+
+FrStatus
+fr_trial_size(FrTrial *trial, const FrShape *input, const FrGraph **sized,
+			  FrError *error)
+{
+	if (!trial->is_sized || !fr_shape_equal(&trial->input, input))
+	{
+		fr_trial_fini(trial);
+
+		FrStatus status =
+			fr_net_specialize(trial->net, input, trial->cancel,
+							  trial->allocator, &trial->sized, error);
+
+		if (status != FR_OK)
+			return status;
+		trial->is_sized = true;
+		trial->input = *input;
+	}
+	*sized = &trial->sized;
+	return FR_OK;
+}
+
+FrStatus
+fr_trial_check(FrTrial *trial, const FrDescriptor *descriptor, int *dims,
+			   FrError *error)
+{
+	const FrGraph *source = fr_net_graph(trial->net), *sized;
 	FrShape input;
 
 	*dims = 0;
@@ -325,28 +366,34 @@ fr_descriptor_check(const FrDescriptor *descriptor, FrNet *net,
 	FrStatus status = check_descriptor_values(descriptor, error);
 
 	if (status == FR_OK)
-		status = fr_input_check(net, descriptor, error);
+		status = fr_input_check(trial->net, descriptor, error);
 	if (status == FR_OK)
 		status = check_input(descriptor, source, &input, error);
 	if (status == FR_OK && descriptor->role != FR_ROLE_DETECTOR)
 		status = check_output_count(source, descriptor->role, error);
-	if (status != FR_OK)
-		return status;
+	if (status == FR_OK)
+		status = fr_trial_size(trial, &input, &sized, error);
+	if (status == FR_OK)
+		status = check_outputs(descriptor, source, sized, &input, dims, error);
+	return status;
+}
 
-	FrGraph sized;
+FrStatus
+fr_descriptor_check(const FrDescriptor *descriptor, FrNet *net,
+					const FrCancel *cancel, const FrAllocator *allocator,
+					int *dims, FrError *error)
+{
+	FrTrial trial = fr_trial_of(net, cancel, allocator);
+	FrStatus status = fr_trial_check(&trial, descriptor, dims, error);
 
-	status = fr_graph_specialize(source, &input, (size_t) 1 << 31, allocator,
-								 &sized, error);
-	if (status != FR_OK)
-		return status;
-	status = check_outputs(descriptor, source, &sized, &input, dims, error);
-	fr_graph_destroy(&sized);
+	fr_trial_fini(&trial);
 	return status;
 }
 
 FrStatus
 fr_model_check(const FrDescriptor *descriptor, FrNet *const *nets, int count,
-			   const FrAllocator *allocator, int *dims, FrError *error)
+			   const FrCancel *cancel, const FrAllocator *allocator, int *dims,
+			   FrError *error)
 {
 	*dims = 0;
 	if (count != descriptor->graph_count)
@@ -354,11 +401,12 @@ fr_model_check(const FrDescriptor *descriptor, FrNet *const *nets, int count,
 					   "The preset \"%s\" is a model of %d networks, not %d.",
 					   descriptor->preset, descriptor->graph_count, count);
 	if (count == 1)
-		return fr_descriptor_check(descriptor, nets[0], allocator, dims, error);
+		return fr_descriptor_check(descriptor, nets[0], cancel, allocator, dims,
+								   error);
 
 	FrStatus status = check_descriptor_values(descriptor, error);
 
 	if (status == FR_OK)
-		status = fr_mtcnn_check(descriptor, nets, allocator, error);
+		status = fr_mtcnn_check(descriptor, nets, cancel, allocator, error);
 	return status;
 }

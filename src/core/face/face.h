@@ -138,15 +138,18 @@ typedef struct FrDetector
  * Check that a net fits the descriptor of a model of one graph: inputs,
  * outputs, shapes.  dims gets the length of the embedding (0 for other
  * roles).  MISMATCH says what does not fit ("The preset \"yunet\" needs an
- * output named \"cls_8\", ...").
+ * output named \"cls_8\", ...").  A network that takes any number of crops is
+ * asked about two, so that one which only claims to is refused.
  */
 FrStatus
 fr_descriptor_check(const FrDescriptor *descriptor, FrNet *net,
-					const FrAllocator *allocator, int *dims, FrError *error);
+					const FrCancel *cancel, const FrAllocator *allocator,
+					int *dims, FrError *error);
 
 /* The same for a model of any number of graphs. */
 FrStatus
 fr_model_check(const FrDescriptor *descriptor, FrNet *const *nets, int count,
-			   const FrAllocator *allocator, int *dims, FrError *error);
+			   const FrCancel *cancel, const FrAllocator *allocator, int *dims,
+			   FrError *error);
 
 #endif

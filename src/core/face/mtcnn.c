@@ -26,6 +26,9 @@
 /* Crops per run: working memory stays small whatever the picture. */
 #define MAX_BATCH 64
 
+/* Crops that R and O are asked about when they take any number. */
+#define TRIAL_BATCH 2
+
 /* Side of the picture that P's shapes are tried with. */
 #define TRIAL_SIDE 64
 
@@ -127,19 +130,34 @@ bind_outputs(const FrHeads *heads, int stage, int64_t batch,
 	return FR_OK;
 }
 
-static FrStatus
-check_stage(const FrDescriptor *descriptor, const FrNet *net, int stage,
-			const FrAllocator *allocator, FrError *error)
+/* What a stage is tried with when it is loaded. */
+static FrShape
+trial_shape(const FrNet *net, int stage)
 {
 	const FrGraph *graph = fr_net_graph(net);
+	const FrValue *input = &graph->values[graph->inputs[0]];
 	int side = stage == STAGE_P ? TRIAL_SIDE : stage_sides[stage];
+	FrShape shape = {.rank = 4, .dims = {1, 3, side, side}};
+
+	if (stage != STAGE_P && (!input->is_shape_known || input->shape.rank < 1 ||
+							 input->shape.dims[0] == FR_DIM_DYNAMIC))
+		shape.dims[0] = TRIAL_BATCH;
+	return shape;
+}
+
+static FrStatus
+check_stage(const FrDescriptor *descriptor, const FrNet *net, int stage,
+			const FrCancel *cancel, const FrAllocator *allocator,
+			FrError *error)
+{
+	const FrGraph *graph = fr_net_graph(net);
 	FrStatus status = fr_input_check(net, descriptor, error);
 
 	if (status != FR_OK)
 		return status;
 
 	const FrValue *input = &graph->values[graph->inputs[0]];
-	FrShape shape = {.rank = 4, .dims = {1, 3, side, side}};
+	FrShape shape = trial_shape(net, stage);
 	bool is_fitting = input->dtype == FR_FLOAT32;
 
 	for (int i = 0; i < 4 && input->is_shape_known; i++)
@@ -160,26 +178,28 @@ check_stage(const FrDescriptor *descriptor, const FrNet *net, int stage,
 	FrGraph sized;
 	FrHeads heads;
 	StageOutputs outputs;
+	int side = (int) shape.dims[2];
 
-	status = fr_graph_specialize(graph, &shape, (size_t) 1 << 31, allocator,
-								 &sized, error);
+	status = fr_net_specialize(net, &shape, cancel, allocator, &sized, error);
 	if (status != FR_OK)
 		return status;
 	status = fr_heads_of_graph(graph, &sized, side, side, &heads, error);
 	if (status == FR_OK)
-		status = bind_outputs(&heads, stage, 1, &outputs, error);
+		status = bind_outputs(&heads, stage, shape.dims[0], &outputs, error);
 	fr_graph_destroy(&sized);
 	return status;
 }
 
 FrStatus
 fr_mtcnn_check(const FrDescriptor *descriptor, FrNet *const *nets,
-			   const FrAllocator *allocator, FrError *error)
+			   const FrCancel *cancel, const FrAllocator *allocator,
+			   FrError *error)
 {
 	FrStatus status = FR_OK;
 
 	for (int stage = 0; stage < STAGE_COUNT && status == FR_OK; stage++)
-		status = check_stage(descriptor, nets[stage], stage, allocator, error);
+		status = check_stage(descriptor, nets[stage], stage, cancel, allocator,
+							 error);
 	return status;
 }
 

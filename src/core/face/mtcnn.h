@@ -15,7 +15,8 @@
 /* Do inputs and outputs of the three networks fit?  MISMATCH says which does
  * not, and why. */
 FrStatus fr_mtcnn_check(const FrDescriptor *descriptor, FrNet *const *nets,
-						const FrAllocator *allocator, FrError *error);
+						const FrCancel *cancel, const FrAllocator *allocator,
+						FrError *error);
 
 /*
  * Find the faces of a picture whose shorter side is at least about min_side

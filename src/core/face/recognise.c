@@ -7,16 +7,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/face/trial.h"
+
 /* ---- what a network does to its input first ------------------------------ */
 
 /* value * scale + shift, per channel, before anything else. */
 typedef struct Leading
 {
 	bool is_there;
+	bool is_opaque; /* a normalisation that does not tell how it is fed */
+	bool has_channel_scale, has_channel_shift; /* each channel has its own */
 	float scale[3], shift[3];
 } Leading;
 
-/* The only node that reads a value; NULL when there are several. */
+/* The only node that reads the contents of a value; NULL when there are
+ * several. */
 static const FrNode *
 only_reader(const FrGraph *graph, int32_t value)
 {
@@ -28,7 +33,7 @@ only_reader(const FrGraph *graph, int32_t value)
 
 		for (int k = 0; k < node->input_count; k++)
 		{
-			if (node->inputs[k] != value)
+			if (node->inputs[k] != value || node->op == FR_OP_SHAPE)
 				continue;
 			if (reader)
 				return NULL;
@@ -38,8 +43,9 @@ only_reader(const FrGraph *graph, int32_t value)
 	return reader;
 }
 
-/* One constant per channel, or the same for all; false for anything else. */
-static bool
+/* One constant per channel, or the same for all; how many there are, 0 for
+ * anything else. */
+static size_t
 read_channels(const FrGraph *graph, int32_t index, float channels[3])
 {
 	const FrValue *value = index < 0 ? NULL : &graph->values[index];
@@ -47,13 +53,13 @@ read_channels(const FrGraph *graph, int32_t index, float channels[3])
 
 	if (!value || !value->constant || value->dtype != FR_FLOAT32 ||
 		!fr_shape_count(&value->shape, &count) || (count != 1 && count != 3))
-		return false;
+		return 0;
 	for (size_t i = 0; i < 3; i++)
 		memcpy(&channels[i],
 			   (const char *) value->constant +
 				   (count == 1 ? 0 : i) * sizeof(float),
 			   sizeof(float));
-	return true;
+	return count;
 }
 
 /* Take one node into *leading; false when it is no affine map. */
@@ -63,11 +69,17 @@ add_leading(const FrGraph *graph, const FrNode *node, int32_t value,
 {
 	float by[3];
 	bool is_first = node->input_count == 2 && node->inputs[0] == value;
+	bool is_shift = node->op == FR_OP_ADD || node->op == FR_OP_SUB;
 	bool is_commutative = node->op == FR_OP_ADD || node->op == FR_OP_MUL;
+	size_t count;
 
-	if (node->input_count != 2 || (!is_first && !is_commutative) ||
-		!read_channels(graph, node->inputs[is_first ? 1 : 0], by))
+	if (node->input_count != 2 || (!is_first && !is_commutative))
 		return false;
+	count = read_channels(graph, node->inputs[is_first ? 1 : 0], by);
+	if (count == 0)
+		return false;
+	leading->has_channel_scale |= !is_shift && count == 3;
+	leading->has_channel_shift |= is_shift && count == 3;
 	for (int c = 0; c < 3; c++)
 	{
 		float factor = node->op == FR_OP_MUL   ? by[c]
@@ -96,12 +108,15 @@ find_leading(const FrGraph *graph)
 	{
 		bool is_affine = node->op == FR_OP_ADD || node->op == FR_OP_SUB ||
 						 node->op == FR_OP_MUL || node->op == FR_OP_DIV;
-		bool is_neutral =
-			node->op == FR_OP_TRANSPOSE || node->op == FR_OP_IDENTITY;
+		bool is_neutral = node->op == FR_OP_TRANSPOSE ||
+						  node->op == FR_OP_IDENTITY || node->op == FR_OP_CAST;
 
 		if (!is_neutral &&
 			!(is_affine && add_leading(graph, node, value, &leading)))
+		{
+			leading.is_opaque = is_affine || node->op == FR_OP_BATCH_NORM;
 			break;
+		}
 		value = node->outputs[0];
 	}
 	return leading;
@@ -111,7 +126,7 @@ find_leading(const FrGraph *graph)
 static bool
 is_centred(const Leading *leading)
 {
-	bool is_so = leading->is_there;
+	bool is_so = leading->is_there && !leading->is_opaque;
 
 	for (int c = 0; c < 3; c++)
 		is_so = is_so && leading->scale[c] > 1 / 140.0f &&
@@ -176,9 +191,10 @@ has_fitting(const Fitting *fitting, const char *preset)
 }
 
 static FrStatus
-collect_fitting(FrNet *net, const FrAllocator *allocator, Fitting *fitting,
-				FrError *error)
+collect_in_trial(FrTrial *trial, Fitting *fitting, FrError *error)
 {
+	FrError first = {0};
+
 	*fitting = (Fitting){0};
 	for (int i = 0; fr_preset_at(i) && fitting->count < MAX_FITTING; i++)
 	{
@@ -187,17 +203,43 @@ collect_fitting(FrNet *net, const FrAllocator *allocator, Fitting *fitting,
 
 		if (fr_preset_at(i)->graph_count != 1)
 			continue;
-		status =
-			fr_descriptor_check(fr_preset_at(i), net, allocator, &dims, error);
-		if (status == FR_OK)
+		status = fr_trial_check(trial, fr_preset_at(i), &dims, error);
+		switch (status)
 		{
-			fitting->presets[fitting->count++] = *fr_preset_at(i);
-			fitting->dims = dims;
+			case FR_OK:
+				fitting->presets[fitting->count++] = *fr_preset_at(i);
+				fitting->dims = dims;
+				break;
+			case FR_ERR_MISMATCH:
+				break;
+			/* What one size asks too much of, another may not. */
+			case FR_ERR_CORRUPT:
+			case FR_ERR_UNSUPPORTED:
+			case FR_ERR_LIMIT:
+				if (first.status == FR_OK)
+					first = *error;
+				break;
+			default:
+				return status;
 		}
-		else if (status != FR_ERR_MISMATCH)
-			return status;
+	}
+	if (fitting->count == 0 && first.status != FR_OK)
+	{
+		*error = first;
+		return first.status;
 	}
 	return FR_OK;
+}
+
+static FrStatus
+collect_fitting(FrNet *net, const FrCancel *cancel,
+				const FrAllocator *allocator, Fitting *fitting, FrError *error)
+{
+	FrTrial trial = fr_trial_of(net, cancel, allocator);
+	FrStatus status = collect_in_trial(&trial, fitting, error);
+
+	fr_trial_fini(&trial);
+	return status;
 }
 
 /* The graph normalises by itself: give it pixels as they are. */
@@ -225,110 +267,204 @@ is_size_known(const FrGraph *graph)
 	return is_known;
 }
 
-/* Networks that take crops: what the size leaves open, the first nodes have
- * to tell. */
-static FrStatus
-recognise_crops(const FrGraph *graph, const Fitting *fitting,
-				FrDescriptor *descriptor, char hint[256], FrError *error)
+/* What is known of a network of one graph, and where the answer goes. */
+typedef struct Look
 {
-	Leading leading = find_leading(graph);
-	const FrDescriptor *first = &fitting->presets[0];
+	const FrGraph *graph;
+	Fitting fitting;
+	Leading leading;
+	FrDescriptor *descriptor;
+	char *hint; /* of HINT_BYTES */
+	FrError *error;
+} Look;
 
-	if (!is_size_known(graph))
-	{
-		snprintf(hint, 256,
-				 "Name the preset; those for one output are: "
-				 "omz-reid-0095, mobilefacenet, arcface, sface, "
-				 "facenet, sphereface, omz-landmarks-0009.");
-		return fail_network(graph, ": the size of its crops is not fixed.",
-							error);
-	}
-	if (has_fitting(fitting, "arcface"))
-	{
-		if (is_centred(&leading))
-		{
-			choose_raw(fitting->dims == 128 ? "sface" : "arcface", descriptor);
-			return FR_OK;
-		}
-		snprintf(hint, 256,
-				 "Name the preset: \"arcface\" for (v - 127.5) / "
-				 "127.5, \"mobilefacenet\" for (v - 127.5) / 128, "
-				 "\"sface\" for 0..255, all RGB.");
-		return fail_network(
-			graph, ": its inputs and outputs fit several presets.", error);
-	}
-	if (has_fitting(fitting, "facenet"))
-	{
-		if (is_centred(&leading))
-		{
-			choose_raw("facenet", descriptor);
-			return FR_OK;
-		}
-		snprintf(hint, 256,
-				 "Name the preset \"facenet\"; add the descriptor "
-				 "{\"standardise\": false} if it was trained with "
-				 "(v - 127.5) / 128 instead of standardised "
-				 "pictures.");
-		return fail_network(
-			graph, ": how its pictures are normalised is not known.", error);
-	}
-	if (has_fitting(fitting, "omz-reid-0095") ||
-		has_fitting(fitting, "omz-landmarks-0009"))
-	{
-		/* Both begin with a Mul and an Add per channel. */
-		if (leading.is_there && !is_centred(&leading) &&
-			(first->role == FR_ROLE_LANDMARKS || fitting->dims == 256))
-		{
-			*descriptor = *first;
-			return FR_OK;
-		}
-		snprintf(hint, 256,
-				 "If it is fed with BGR 0..255, name the preset "
-				 "\"%s\".",
-				 first->preset);
-		return fail_network(
-			graph, ": the size fits one preset, the content does not.", error);
-	}
-	*descriptor = *first;
-	if (is_centred(&leading))
-		choose_raw(first->preset, descriptor);
+#define HINT_BYTES 256
+
+static FrStatus
+refuse(const Look *look, const char *conclusion, const char *hint)
+{
+	snprintf(look->hint, HINT_BYTES, "%s", hint);
+	return fail_network(look->graph, conclusion, look->error);
+}
+
+/* Only what the first nodes do tells the presets apart; all feed RGB. */
+static FrStatus
+recognise_arcface(const Look *look)
+{
+	if (!is_centred(&look->leading))
+		return refuse(look, ": its inputs and outputs fit several presets.",
+					  "Name the preset: \"arcface\" for (v - 127.5) / 127.5, "
+					  "\"mobilefacenet\" for (v - 127.5) / 128, \"sface\" for "
+					  "0..255, all RGB.");
+	choose_raw(look->fitting.dims == 128 ? "sface" : "arcface",
+			   look->descriptor);
 	return FR_OK;
 }
 
+static FrStatus
+recognise_facenet(const Look *look)
+{
+	if (!is_centred(&look->leading))
+		return refuse(look, ": how its pictures are normalised is not known.",
+					  "Name the preset \"facenet\"; add the descriptor "
+					  "{\"standardise\": false} if it was trained with "
+					  "(v - 127.5) / 128 instead of standardised pictures.");
+	choose_raw("facenet", look->descriptor);
+	return FR_OK;
+}
+
+/* Crops of this size are fed in both channel orders. */
+static FrStatus
+recognise_sphereface(const Look *look)
+{
+	if (is_centred(&look->leading))
+		return refuse(look, ": its channel order is not known.",
+					  "Name the preset \"sphereface\" with the descriptor "
+					  "{\"mean\": 0, \"scale\": 1} if it is fed with BGR, and "
+					  "\"color\": \"rgb\" in it if with RGB.");
+	return refuse(
+		look, ": how its pictures are fed is not known.",
+		"Name the preset \"sphereface\" if it is fed with BGR, "
+		"(v - 127.5) / 128; add the descriptor {\"color\": \"rgb\"} if "
+		"with RGB.");
+}
+
+/* Open Model Zoo's begin with a Mul and an Add of a value per channel. */
+static FrStatus
+recognise_omz(const Look *look)
+{
+	const FrDescriptor *first = &look->fitting.presets[0];
+	const Leading *leading = &look->leading;
+	char hint[HINT_BYTES];
+
+	if (leading->has_channel_scale && leading->has_channel_shift &&
+		!leading->is_opaque && !is_centred(leading) &&
+		(first->role == FR_ROLE_LANDMARKS || look->fitting.dims == 256))
+	{
+		*look->descriptor = *first;
+		return FR_OK;
+	}
+	snprintf(hint, sizeof hint,
+			 "If it is fed with BGR 0..255, name the preset \"%s\".",
+			 first->preset);
+	return refuse(look, ": the size fits one preset, the content does not.",
+				  hint);
+}
+
+/* Networks that take crops: what the size leaves open, the first nodes have
+ * to tell. */
+static FrStatus
+recognise_crops(const Look *look)
+{
+	const Fitting *fitting = &look->fitting;
+
+	if (!is_size_known(look->graph))
+		return refuse(look, ": the size of its crops is not fixed.",
+					  "Name the preset; those for one output are: "
+					  "omz-reid-0095, mobilefacenet, arcface, sface, facenet, "
+					  "sphereface, omz-landmarks-0009.");
+	if (has_fitting(fitting, "arcface"))
+		return recognise_arcface(look);
+	if (has_fitting(fitting, "facenet"))
+		return recognise_facenet(look);
+	if (has_fitting(fitting, "sphereface"))
+		return recognise_sphereface(look);
+	return recognise_omz(look);
+}
+
+/* Detectors differ in their outputs.  Of those that normalise by themselves
+ * only SCRFD's way is known. */
+static FrStatus
+recognise_detector(const Look *look)
+{
+	const FrDescriptor *first = &look->fitting.presets[0];
+	char hint[HINT_BYTES];
+
+	if (look->fitting.count > 1)
+		return fail_network(look->graph, ": its outputs fit several presets.",
+							look->error);
+	*look->descriptor = *first;
+	if (!look->leading.is_there && !look->leading.is_opaque)
+		return FR_OK;
+	if (first->decode == FR_DECODE_SCRFD && is_centred(&look->leading))
+	{
+		choose_raw(first->preset, look->descriptor);
+		return FR_OK;
+	}
+	snprintf(hint, sizeof hint,
+			 "Name the preset \"%s\", and \"color\", \"mean\" and \"scale\" in "
+			 "the descriptor: what this network's first node is fed with.",
+			 first->preset);
+	return refuse(look, ": it changes its input in a way of its own.", hint);
+}
+
+/* Three networks are MTCNN's, if they fit. */
+static FrStatus
+recognise_cascade(FrNet *const *nets, const FrCancel *cancel,
+				  const FrAllocator *allocator, FrDescriptor *descriptor,
+				  char *hint, FrError *error)
+{
+	int dims, centred = 0, plain = 0;
+
+	fr_preset_find("mtcnn", descriptor);
+	snprintf(hint, HINT_BYTES,
+			 "Three ONNX files are a model of the preset \"mtcnn\": P, R and "
+			 "O, in this order.");
+
+	FrStatus status =
+		fr_model_check(descriptor, nets, 3, cancel, allocator, &dims, error);
+
+	if (status != FR_OK)
+		return status;
+	for (int i = 0; i < 3; i++)
+	{
+		Leading leading = find_leading(fr_net_graph(nets[i]));
+
+		centred += is_centred(&leading);
+		plain += !leading.is_there && !leading.is_opaque;
+	}
+	if (centred == 3)
+		choose_raw("mtcnn", descriptor);
+	if (centred == 3 || plain == 3)
+		return FR_OK;
+	snprintf(hint, HINT_BYTES,
+			 "Name the preset \"mtcnn\", and \"color\", \"mean\" and \"scale\" "
+			 "in the descriptor: what the networks' first nodes are fed with.");
+	return fail_network(fr_net_graph(nets[0]),
+						": the three networks change their inputs in ways of "
+						"their own.",
+						error);
+}
+
 FrStatus
-fr_preset_recognise(FrNet *const *nets, int count, const FrAllocator *allocator,
-					FrDescriptor *descriptor, char hint[256], FrError *error)
+fr_preset_recognise(FrNet *const *nets, int count, const FrCancel *cancel,
+					const FrAllocator *allocator, FrDescriptor *descriptor,
+					char hint[256], FrError *error)
 {
 	const FrGraph *graph = fr_net_graph(nets[0]);
-	Fitting fitting;
+	Look look = {
+		.graph = graph, .descriptor = descriptor, .hint = hint, .error = error};
 
-	snprintf(hint, 256, "Name the preset; there are: %s.", fr_preset_names());
+	snprintf(hint, HINT_BYTES, "Name the preset; there are: %s.",
+			 fr_preset_names());
 	if (count == 3)
-	{
-		int dims;
-
-		fr_preset_find("mtcnn", descriptor);
-		snprintf(hint, 256,
-				 "Three ONNX files are a model of the preset "
-				 "\"mtcnn\": P, R and O, in this order.");
-		return fr_model_check(descriptor, nets, count, allocator, &dims, error);
-	}
+		return recognise_cascade(nets, cancel, allocator, descriptor, hint,
+								 error);
 	if (count != 1)
 		return fr_fail(error, FR_ERR_MISMATCH,
 					   "No preset is a model of %d networks.", count);
 	if (graph->input_count != 1)
 		return fail_network(graph, ", but presets feed one picture.", error);
 
-	FrStatus status = collect_fitting(nets[0], allocator, &fitting, error);
+	FrStatus status =
+		collect_fitting(nets[0], cancel, allocator, &look.fitting, error);
 
 	if (status != FR_OK)
 		return status;
-	if (fitting.count == 0)
+	if (look.fitting.count == 0)
 		return fail_network(graph, ", which fits no preset.", error);
-	if (fitting.presets[0].role != FR_ROLE_DETECTOR)
-		return recognise_crops(graph, &fitting, descriptor, hint, error);
-	if (fitting.count > 1)
-		return fail_network(graph, ": its outputs fit several presets.", error);
-	*descriptor = fitting.presets[0];
-	return FR_OK;
+	look.leading = find_leading(graph);
+	return look.fitting.presets[0].role == FR_ROLE_DETECTOR
+			   ? recognise_detector(&look)
+			   : recognise_crops(&look);
 }

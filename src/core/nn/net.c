@@ -94,6 +94,15 @@ fr_net_graph(const FrNet *net)
 	return &net->graph;
 }
 
+FrStatus
+fr_net_specialize(const FrNet *net, const FrShape *inputs,
+				  const FrCancel *cancel, const FrAllocator *allocator,
+				  FrGraph *sized, FrError *error)
+{
+	return fr_plan_specialize(&net->graph, inputs, net->options.max_plan_bytes,
+							  cancel, allocator, sized, error);
+}
+
 size_t
 fr_net_bytes(const FrNet *net)
 {
@@ -221,9 +230,8 @@ begin_plan(FrNet *net, const FrShape *inputs, const FrCancel *cancel,
 	made->input_shapes =
 		fr_arena_copy(&made->memory, inputs, count * sizeof *inputs);
 	status = made->input_shapes
-				 ? fr_plan_specialize(&net->graph, inputs,
-									  net->options.max_plan_bytes, cancel,
-									  made->allocator, &made->graph, error)
+				 ? fr_net_specialize(net, inputs, cancel, made->allocator,
+									 &made->graph, error)
 				 : fr_fail_nomem(error, count * sizeof *inputs);
 	if (status != FR_OK)
 	{

@@ -79,6 +79,13 @@ void fr_net_destroy(FrNet *net);
 /* The graph as imported, for its inputs and outputs. */
 const FrGraph *fr_net_graph(const FrNet *net);
 
+/* The graph for these input shapes, one per graph input, within the net's
+ * max_plan_bytes: what shapes a network gives, without a plan.  To be
+ * destroyed by the caller. */
+FrStatus fr_net_specialize(const FrNet *net, const FrShape *inputs,
+						   const FrCancel *cancel, const FrAllocator *allocator,
+						   FrGraph *sized, FrError *error);
+
 /* Bytes held by the net: weights that it packed itself, cached plans and
  * their arena. */
 size_t fr_net_bytes(const FrNet *net);

@@ -72,7 +72,7 @@ open_model(const char *file, const char *preset, Model *model)
 		   fr_net_create(&graph, &(FrNetOptions){0}, &fr_allocator_malloc,
 						 &model->net, &error) == FR_OK &&
 		   fr_preset_find(preset, &model->descriptor) &&
-		   fr_descriptor_check(&model->descriptor, model->net,
+		   fr_descriptor_check(&model->descriptor, model->net, NULL,
 							   &fr_allocator_malloc, &model->dims,
 							   &error) == FR_OK;
 }

@@ -109,7 +109,7 @@ load_model(const char *name, const char *preset, Model *model)
 						&model->net, &error),
 		  &error);
 	fr_preset_find(preset, &model->descriptor);
-	check(fr_descriptor_check(&model->descriptor, model->net,
+	check(fr_descriptor_check(&model->descriptor, model->net, NULL,
 							  &fr_allocator_malloc, &model->dims, &error),
 		  &error);
 	return true;

@@ -161,11 +161,35 @@ test_golden_case(const Json *golden, int number)
 	free_case(&test);
 }
 
+/* Does candidate k have a box, a score and landmarks that can be used? */
+static bool
+is_usable(const FrCandidates *found, int k)
+{
+	const FrBoxes *b = &found->boxes;
+	bool is_so = fabsf(b->x0[k]) <= 1e6f && fabsf(b->y0[k]) <= 1e6f &&
+				 fabsf(b->x1[k]) <= 1e6f && fabsf(b->y1[k]) <= 1e6f &&
+				 b->x1[k] > b->x0[k] && b->y1[k] > b->y0[k] &&
+				 b->score[k] >= 0 && b->score[k] <= 1;
+
+	for (int p = 0; found->landmarks && p < FR_LANDMARK_COUNT; p++)
+	{
+		const FrPoint *point = &found->landmarks[k * FR_LANDMARK_COUNT + p];
+
+		is_so = is_so && fabsf(point->x) <= 1e6f && fabsf(point->y) <= 1e6f;
+	}
+	return is_so;
+}
+
 /* One value at a time is hostile: never a crash, never a bad candidate. */
 static void
 test_hostile_case(const Json *golden, int number)
 {
 	static const float bad[] = {NAN, INFINITY, -INFINITY, 1e30f, -1e30f};
+	enum
+	{
+		BAD_COUNT = sizeof bad / sizeof *bad,
+		MAX_HOSTILE = 12
+	};
 	FrCandidates found;
 	FrError error = {0};
 	FrArena arena;
@@ -177,21 +201,22 @@ test_hostile_case(const Json *golden, int number)
 	for (int h = 0; h < test.heads.count; h++)
 	{
 		const int64_t *dims = test.heads.heads[h].shape.dims;
-		int at = dims[0] * dims[1] > 7 ? 7 : 0;
+		int64_t count = dims[0] * dims[1];
+		/* all values of a cell, of each head */
+		int cells = (int) (count < MAX_HOSTILE ? count : MAX_HOSTILE);
 
-		for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		for (int i = 0; i < BAD_COUNT * cells; i++)
 		{
-			float kept = test.values[h][at];
+			float *value = &test.values[h][i / BAD_COUNT];
+			float kept = *value;
 
-			test.values[h][at] = bad[i];
+			*value = bad[i % BAD_COUNT];
 			if (decode(&test, &arena, &found, &error) <= 0)
 				wrong++;
 			for (int k = 0; k < found.boxes.count; k++)
-				wrong += !(fabsf(found.boxes.x0[k]) <= 1e6f) ||
-						 !(found.boxes.score[k] <= 1) ||
-						 !(found.boxes.x1[k] > found.boxes.x0[k]);
+				wrong += !is_usable(&found, k);
 			fr_arena_fini(&arena);
-			test.values[h][at] = kept;
+			*value = kept;
 		}
 	}
 	is_int(wrong, 0, "case %d: values that are not finite or absurd", number);
@@ -279,7 +304,7 @@ load_model(const char *file, const char *preset, Model *model)
 	if (!ok(bytes != NULL, "%s is there", file) ||
 		!make_model(bytes, size_bytes, preset, model))
 		exit(1);
-	is_status(fr_descriptor_check(&model->descriptor, model->net,
+	is_status(fr_descriptor_check(&model->descriptor, model->net, NULL,
 								  &fr_allocator_malloc, &dims, &error),
 			  FR_OK, &error, "%s fits %s", file, preset);
 }
@@ -414,9 +439,10 @@ test_presets_agree(void)
 	unload_model(&landmarks);
 }
 
-/* Six outputs of the right shapes; the scores are constants. */
+/* Six outputs of the right shapes; the scores are constants.  The graph
+ * begins with a Sub of mean and a Mul by scale, unless that is 0. */
 static void
-build_scrfd(float score, Model *model)
+build_scrfd(float score, float mean, float scale, Model *model)
 {
 	static const int rows[3] = {128, 32, 8};
 	OnnxModel onnx;
@@ -425,7 +451,15 @@ build_scrfd(float score, Model *model)
 	onnx_begin(&onnx, 13);
 	onnx_input(&onnx, "input", 4, (int64_t[]){1, 3, 64, 64});
 	onnx_weight_f32(&onnx, "zero", 1, (int64_t[]){1}, (float[]){0});
-	onnx_node(&onnx, "GlobalAveragePool", "mean", "input", "pooled");
+	if (scale != 0)
+	{
+		onnx_weight_f32(&onnx, "m", 1, (int64_t[]){1}, &mean);
+		onnx_weight_f32(&onnx, "s", 1, (int64_t[]){1}, &scale);
+		onnx_node(&onnx, "Sub", "sub", "input m", "centred");
+		onnx_node(&onnx, "Mul", "mul", "centred s", "normal");
+	}
+	onnx_node(&onnx, "GlobalAveragePool", "mean",
+			  scale != 0 ? "normal" : "input", "pooled");
 	onnx_node(&onnx, "ReduceMean", "mean2", "pooled", "one");
 	onnx_attr_ints(&onnx, "axes", 4, (int64_t[]){0, 1, 2, 3});
 	onnx_attr_int(&onnx, "keepdims", 0);
@@ -473,12 +507,12 @@ test_probe(void)
 		FrError error = {0};
 		int dims;
 
-		build_scrfd(cases[i].score, &model);
+		build_scrfd(cases[i].score, 0, 0, &model);
 
 		FrDetector detector = {.nets = {model.net},
 							   .descriptor = &model.descriptor};
 
-		is_status(fr_descriptor_check(&model.descriptor, model.net,
+		is_status(fr_descriptor_check(&model.descriptor, model.net, NULL,
 									  &fr_allocator_malloc, &dims, &error),
 				  FR_OK, &error, "shapes fit");
 		is_status(
@@ -486,6 +520,47 @@ test_probe(void)
 			cases[i].status, &error, "scores of %g", (double) cases[i].score);
 		ok(strstr(error.message, cases[i].word) != NULL, "says why: %s",
 		   error.message);
+		unload_model(&model);
+	}
+}
+
+/* A detector that normalises by itself is fed with pixels as they are. */
+static void
+test_detectors_that_normalise(void)
+{
+	static const struct
+	{
+		float mean, scale, want_mean, want_scale;
+		FrStatus status;
+	} cases[] = {
+		{0, 0, 127.5f, 1 / 128.0f, FR_OK},
+		{127.5f, 1 / 128.0f, 0, 1, FR_OK},
+		{127.5f, 1 / 127.5f, 0, 1, FR_OK},
+		{0, 1 / 255.0f, 0, 0, FR_ERR_MISMATCH},
+		{104, 1, 0, 0, FR_ERR_MISMATCH},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+	{
+		Model model;
+		FrDescriptor found = {0};
+		FrError error = {0};
+		char hint[256] = "";
+
+		build_scrfd(0.25f, cases[i].mean, cases[i].scale, &model);
+		is_status(fr_preset_recognise(&model.net, 1, NULL, &fr_allocator_malloc,
+									  &found, hint, &error),
+				  cases[i].status, &error, "it begins (v - %g) * %g",
+				  (double) cases[i].mean, (double) cases[i].scale);
+		if (cases[i].status == FR_OK)
+			ok(found.decode == FR_DECODE_SCRFD && !found.is_bgr &&
+				   found.mean[0] == cases[i].want_mean &&
+				   found.scale[2] == cases[i].want_scale,
+			   "and is fed with (v - %g) * %g", (double) found.mean[0],
+			   (double) found.scale[2]);
+		else
+			ok(strstr(hint, "Name the preset \"scrfd\"") != NULL, "%s %s",
+			   error.message, hint);
 		unload_model(&model);
 	}
 }
@@ -508,8 +583,8 @@ run_all(const uint8_t *bytes, size_t size_bytes, const FrDetector *detector,
 	FrStatus status = fr_detect_probe(detector, NULL, allocator, &error);
 
 	if (status == FR_OK)
-		status = fr_preset_recognise(detector->nets, 1, allocator, &found, hint,
-									 &error);
+		status = fr_preset_recognise(detector->nets, 1, NULL, allocator, &found,
+									 hint, &error);
 	if (status == FR_OK)
 		status = fr_photo_open(bytes, size_bytes, &options, allocator, &photo,
 							   &error);
@@ -589,6 +664,7 @@ main(void)
 	free(bytes);
 	test_presets_agree();
 	test_probe();
+	test_detectors_that_normalise();
 	test_every_allocation_may_fail();
 	return tap_done();
 }

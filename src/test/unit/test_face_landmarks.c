@@ -209,8 +209,8 @@ test_real_network(void)
 		status =
 			fr_net_create(&graph, NULL, &fr_allocator_malloc, &net, &error);
 	if (status == FR_OK)
-		status = fr_descriptor_check(&descriptor, net, &fr_allocator_malloc,
-									 &dims, &error);
+		status = fr_descriptor_check(&descriptor, net, NULL,
+									 &fr_allocator_malloc, &dims, &error);
 	is_status(status, FR_OK, &error, "the network fits its preset");
 
 	Json *golden = json_parse(text, golden_bytes);

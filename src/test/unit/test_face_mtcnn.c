@@ -255,16 +255,16 @@ test_networks_are_checked(const Networks *networks)
 	FrError error = {0};
 	int dims = -1;
 
-	is_status(fr_model_check(&networks->descriptor, networks->nets, 3,
+	is_status(fr_model_check(&networks->descriptor, networks->nets, 3, NULL,
 							 &fr_allocator_malloc, &dims, &error),
 			  FR_OK, &error, "P, R, O fit");
 	is_int(dims, 0, "a detector has no dimensions");
-	is_status(fr_model_check(&networks->descriptor, mixed, 3,
+	is_status(fr_model_check(&networks->descriptor, mixed, 3, NULL,
 							 &fr_allocator_malloc, &dims, &error),
 			  FR_ERR_MISMATCH, &error, "another order is refused");
 	ok(strstr(error.message, "second (R)") != NULL, "by name: %s",
 	   error.message);
-	is_status(fr_model_check(&networks->descriptor, networks->nets, 2,
+	is_status(fr_model_check(&networks->descriptor, networks->nets, 2, NULL,
 							 &fr_allocator_malloc, &dims, &error),
 			  FR_ERR_MISMATCH, &error, "two networks are refused");
 

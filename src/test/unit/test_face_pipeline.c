@@ -131,7 +131,7 @@ load_model(const char *path, const char *preset, Model *model)
 	is_status(status, FR_OK, &error, "%s is loaded", path);
 	if (status != FR_OK)
 		exit(1);
-	status = fr_descriptor_check(&model->descriptor, model->net,
+	status = fr_descriptor_check(&model->descriptor, model->net, NULL,
 								 &fr_allocator_malloc, &model->dims, &error);
 	is_status(status, FR_OK, &error, "%s fits the preset %s", path, preset);
 }
@@ -699,8 +699,8 @@ refuse(const Model *model, const FrDescriptor *descriptor, FrStatus wanted,
 	FrError error = {0};
 	int dims;
 
-	is_status(fr_descriptor_check(descriptor, model->net, &fr_allocator_malloc,
-								  &dims, &error),
+	is_status(fr_descriptor_check(descriptor, model->net, NULL,
+								  &fr_allocator_malloc, &dims, &error),
 			  wanted, &error, "%s: refused", what);
 	if (!ok(strstr(error.message, word) != NULL, "%s: the reason is told",
 			what))
@@ -871,7 +871,7 @@ run_all(const uint8_t *bytes, size_t size_bytes, const FrAllocator *allocator,
 	if (status == FR_OK)
 		status = create_net(&nets[1], allocator, &error);
 	if (status == FR_OK)
-		status = fr_descriptor_check(&embedder.descriptor, nets[1].net,
+		status = fr_descriptor_check(&embedder.descriptor, nets[1].net, NULL,
 									 allocator, &dims, &error);
 	if (status == FR_OK)
 		status = fr_photo_open(bytes, size_bytes, &options, allocator, &photo,

@@ -64,8 +64,8 @@ check(Model *model, const char *what, const char *preset, const char *word)
 	FrError error = {0};
 	char hint[256] = "";
 	FrStatus status =
-		fr_preset_recognise(model->nets, model->count, &fr_allocator_malloc,
-							&descriptor, hint, &error);
+		fr_preset_recognise(model->nets, model->count, NULL,
+							&fr_allocator_malloc, &descriptor, hint, &error);
 
 	if (preset)
 	{
@@ -122,6 +122,16 @@ build(const int64_t shape[4], const char *leading, int64_t dims)
 	{
 		onnx_node(&onnx, "Mul", "mul", "data unit", "b");
 	}
+	else if (strcmp(leading, "channels") == 0)
+	{
+		/* as Open Model Zoo's networks begin */
+		onnx_weight_f32(&onnx, "m", 4, (int64_t[]){1, 3, 1, 1},
+						(float[]){0.01f, 0.02f, 0.03f});
+		onnx_weight_f32(&onnx, "p", 4, (int64_t[]){1, 3, 1, 1},
+						(float[]){-1, -2, -3});
+		onnx_node(&onnx, "Mul", "mul", "data m", "a");
+		onnx_node(&onnx, "Add", "add", "a p", "b");
+	}
 	else
 		onnx_node(&onnx, "Identity", "same", "data", "b");
 	onnx_node(&onnx, "ReduceMean", "mean", "b", "c");
@@ -162,20 +172,26 @@ test_embedders(void)
 		{"112, normalised", {1, 3, 112, 112}, "sub", 512, "arcface", "raw"},
 		{"112, other order", {-1, 3, 112, 112}, "div", 512, "arcface", "raw"},
 		{"112, 128-d", {-1, 3, 112, 112}, "sub", 128, "sface", "raw"},
-		{"112 x 96", {-1, 3, 112, 96}, "", 512, "sphereface", ""},
+		{"112 x 96", {-1, 3, 112, 96}, "", 512, NULL, "fed with BGR, (v"},
 		{"112 x 96, normalised",
 		 {-1, 3, 112, 96},
 		 "sub",
 		 512,
-		 "sphereface",
-		 "raw"},
+		 NULL,
+		 "\"mean\": 0"},
 		{"96 x 112", {-1, 3, 96, 112}, "", 512, NULL, "there are"},
 		{"160", {-1, 3, 160, 160}, "", 512, NULL, "standardise"},
 		{"160, channels last", {-1, 160, 160, 3}, "", 128, NULL, "standardise"},
 		{"160, normalised", {-1, 3, 160, 160}, "sub", 512, "facenet", "raw"},
 		{"128", {-1, 3, 128, 128}, "", 256, NULL, "omz-reid-0095"},
 		{"128, 512-d", {-1, 3, 128, 128}, "scale", 512, NULL, "omz-reid"},
-		{"128, scaled", {-1, 3, 128, 128}, "scale", 256, "omz-reid-0095", ""},
+		{"128, scaled", {-1, 3, 128, 128}, "scale", 256, NULL, "BGR 0..255"},
+		{"128, scaled by channel",
+		 {-1, 3, 128, 128},
+		 "channels",
+		 256,
+		 "omz-reid-0095",
+		 ""},
 		{"any size", {-1, 3, -1, -1}, "", 512, NULL, "those for one output"},
 		{"gray", {-1, 1, 112, 112}, "", 512, NULL, "there are"},
 		{"other size", {-1, 3, 200, 200}, "", 512, NULL, "there are"},
@@ -307,7 +323,7 @@ test_channels_last(void)
 	descriptor.is_bgr = true;
 	descriptor.mean[0] = 10;
 	memset(crops[1].pixels, 7, 160 * 160 * 3);
-	is_status(fr_descriptor_check(&descriptor, pixels.nets[0],
+	is_status(fr_descriptor_check(&descriptor, pixels.nets[0], NULL,
 								  &fr_allocator_malloc, &dims, &error),
 			  FR_OK, &error, "[n, 160, 160, 3] fits");
 	is_int(dims, 16, "dimensions");
@@ -404,9 +420,130 @@ test_standardised_input(void)
 	free_model(&pixels);
 }
 
+/* ---- what checking costs ------------------------------------------------- */
+
+/* Crops of 112 x 112, whose constant is calculated from so many values. */
+static Model
+build_folding(int64_t count, const FrNetOptions *options)
+{
+	Model model = {0};
+	OnnxModel onnx;
+	FrGraph graph;
+	FrError error = {0};
+
+	onnx_begin(&onnx, 13);
+	onnx_input(&onnx, "data", 4, (int64_t[]){-1, 3, 112, 112});
+	onnx_weight_i64(&onnx, "shape", 1, &count);
+	onnx_node(&onnx, "ConstantOfShape", "fill", "shape", "f0");
+	onnx_node(&onnx, "Exp", "exp", "f0", "f1");
+	onnx_node(&onnx, "Tanh", "tanh", "f1", "f2");
+	onnx_node(&onnx, "ReduceMean", "mean", "f2", "f3");
+	onnx_node(&onnx, "GlobalAveragePool", "pool", "data", "p");
+	onnx_node(&onnx, "Flatten", "flat", "p", "q");
+	onnx_node(&onnx, "Add", "add", "q f3", "fc1");
+	onnx_output(&onnx, "fc1", 0, NULL);
+
+	OnnxBuffer file = onnx_finish(&onnx);
+
+	if (fr_onnx_import(file.data, file.size_bytes, &fr_allocator_malloc, &graph,
+					   &error) != FR_OK ||
+		fr_net_create(&graph, options, &fr_allocator_malloc, &model.nets[0],
+					  &error) != FR_OK)
+		exit(1);
+	model.bytes[0] = file.data;
+	model.count = 1;
+	return model;
+}
+
+typedef struct Countdown
+{
+	long polls, cancel_at;
+} Countdown;
+
+static bool
+count_down(void *context)
+{
+	Countdown *countdown = context;
+
+	return ++countdown->polls == countdown->cancel_at;
+}
+
+static void
+test_checks_are_cancelled(void)
+{
+	Model model = build_folding(1000000, NULL);
+	Countdown countdown = {0};
+	FrCancel cancel = {count_down, &countdown};
+	FrDescriptor found, arcface;
+	FrError error = {0};
+	char hint[256];
+	int dims;
+
+	fr_preset_find("arcface", &arcface);
+	is_status(fr_descriptor_check(&arcface, model.nets[0], &cancel,
+								  &fr_allocator_malloc, &dims, &error),
+			  FR_OK, &error, "constants of a million values");
+
+	long once = countdown.polls;
+
+	ok(once > 1, "polled %ld times", once);
+	countdown = (Countdown){0};
+	is_status(fr_preset_recognise(model.nets, 1, &cancel, &fr_allocator_malloc,
+								  &found, hint, &error),
+			  FR_ERR_MISMATCH, &error, "several presets fit");
+	ok(countdown.polls <= 2 * once,
+	   "calculated once for detectors and once for crops: %ld polls",
+	   countdown.polls);
+	countdown = (Countdown){.cancel_at = 2};
+	is_status(fr_preset_recognise(model.nets, 1, &cancel, &fr_allocator_malloc,
+								  &found, hint, &error),
+			  FR_ERR_CANCELLED, &error, "recognition is cancelled");
+	countdown = (Countdown){.cancel_at = 2};
+	is_status(fr_descriptor_check(&arcface, model.nets[0], &cancel,
+								  &fr_allocator_malloc, &dims, &error),
+			  FR_ERR_CANCELLED, &error, "the check is cancelled");
+	free_model(&model);
+	model =
+		build_folding(1000000, &(FrNetOptions){.max_plan_bytes = 1024 * 1024});
+	is_status(fr_descriptor_check(&arcface, model.nets[0], NULL,
+								  &fr_allocator_malloc, &dims, &error),
+			  FR_ERR_LIMIT, &error, "the net's limit of memory counts");
+	free_model(&model);
+}
+
+/* It says that it takes any number of crops, and reshapes to one. */
+static void
+test_batches_are_tried(void)
+{
+	Model model = {0};
+	OnnxModel onnx;
+	FrDescriptor arcface;
+	FrError error = {0};
+	int dims;
+
+	onnx_begin(&onnx, 13);
+	onnx_input(&onnx, "data", 4, (int64_t[]){-1, 3, 112, 112});
+	onnx_weight_i64(&onnx, "shape", 2, (int64_t[]){1, 3});
+	onnx_node(&onnx, "GlobalAveragePool", "pool", "data", "p");
+	onnx_node(&onnx, "Reshape", "reshape", "p shape", "fc1");
+	onnx_output(&onnx, "fc1", 0, NULL);
+
+	OnnxBuffer file = onnx_finish(&onnx);
+
+	add_network(&model, file.data, file.size_bytes);
+	fr_preset_find("arcface", &arcface);
+	is_status(fr_descriptor_check(&arcface, model.nets[0], NULL,
+								  &fr_allocator_malloc, &dims, &error),
+			  FR_ERR_MISMATCH, &error, "a network for one crop only: %s",
+			  error.message);
+	free_model(&model);
+}
+
 int
 main(void)
 {
+	test_checks_are_cancelled();
+	test_batches_are_tried();
 	test_embedders();
 	test_fixtures();
 	test_real_networks();

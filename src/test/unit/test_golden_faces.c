@@ -59,7 +59,7 @@ load_model(const char *file, const char *preset, Model *model)
 	if (status != FR_OK)
 		return false;
 	ok(fr_preset_find(preset, &model->descriptor), "preset %s", preset);
-	status = fr_descriptor_check(&model->descriptor, model->net,
+	status = fr_descriptor_check(&model->descriptor, model->net, NULL,
 								 &fr_allocator_malloc, &model->dims, &error);
 	is_status(status, FR_OK, &error, "%s fits the preset %s", file, preset);
 	return status == FR_OK;
