@@ -247,7 +247,6 @@ fr_photo_stretch(FrPhoto *photo, FrPhotoArea *area, int width, int height,
 	FrPhotoView view = fr_photo_view_decoded(photo);
 	FrStatus status = FR_OK;
 	FrImageRect rect;
-	FrImage cut;
 
 	*crop = (FrImage){0};
 	if (fr_photo_area_needs_detail(photo, area, width, height, &rect))
@@ -273,11 +272,7 @@ fr_photo_stretch(FrPhoto *photo, FrPhotoArea *area, int width, int height,
 		.x1 = rect.x1 * view.step + left,
 		.y1 = rect.y1 * view.step + top,
 	};
-	status = fr_image_crop(view.image, &rect, photo->allocator, &cut, error);
-	if (status != FR_OK)
-		return status;
-	status = fr_image_resize(&cut, width, height, &photo->cancel,
-							 photo->allocator, crop, error);
-	fr_image_destroy(&cut);
-	return status;
+	return fr_image_resize_region(view.image, &rect, width, height,
+								  &photo->cancel, photo->allocator, crop,
+								  error);
 }

@@ -375,7 +375,8 @@ detect_around(FrPhoto *photo, const Region *region, const FrDetector *detector,
 		.y1 = rect.y1 - (int) view.y_origin,
 	};
 
-	status = fr_image_crop(view.image, &inner, photo->allocator, &cut, error);
+	status = fr_image_crop(view.image, &inner, &photo->cancel, photo->allocator,
+						   &cut, error);
 	if (status != FR_OK)
 		return status;
 	view = (FrPhotoView){

@@ -14,6 +14,9 @@
 #include "core/image/decoders.h"
 #include "core/image/orient.h"
 
+/* Rows copied between two looks at the cancel hook. */
+#define CANCEL_INTERVAL 64
+
 FrStatus
 fr_image_create(int width, int height, const FrAllocator *allocator,
 				FrImage *image, FrError *error)
@@ -46,10 +49,9 @@ fr_image_destroy(FrImage *image)
 }
 
 FrStatus
-fr_image_crop(const FrImage *source, const FrImageRect *rect,
-			  const FrAllocator *allocator, FrImage *image, FrError *error)
+fr_image_check_rect(const FrImage *source, const FrImageRect *rect,
+					FrError *error)
 {
-	*image = (FrImage){0};
 	if (rect->x0 < 0 || rect->y0 < 0 || rect->x0 >= rect->x1 ||
 		rect->y0 >= rect->y1 || rect->x1 > source->width ||
 		rect->y1 > source->height)
@@ -58,19 +60,37 @@ fr_image_crop(const FrImage *source, const FrImageRect *rect,
 					   "the picture of %d x %d pixels.",
 					   rect->x0, rect->y0, rect->x1, rect->y1, source->width,
 					   source->height);
+	return FR_OK;
+}
 
-	FrStatus status = fr_image_create(rect->x1 - rect->x0, rect->y1 - rect->y0,
-									  allocator, image, error);
+FrStatus
+fr_image_crop(const FrImage *source, const FrImageRect *rect,
+			  const FrCancel *cancel, const FrAllocator *allocator,
+			  FrImage *image, FrError *error)
+{
+	FrStatus status = fr_image_check_rect(source, rect, error);
 
+	*image = (FrImage){0};
+	if (status == FR_OK)
+		status = fr_image_create(rect->x1 - rect->x0, rect->y1 - rect->y0,
+								 allocator, image, error);
 	if (status != FR_OK)
 		return status;
 
 	const size_t row_bytes = (size_t) image->width * 3;
 
 	for (int y = 0; y < image->height; y++)
+	{
+		if (y % CANCEL_INTERVAL == 0 && fr_is_cancelled(cancel))
+		{
+			fr_image_destroy(image);
+			return fr_fail(error, FR_ERR_CANCELLED,
+						   "Copying of the picture was cancelled.");
+		}
 		memcpy(image->pixels + (size_t) y * row_bytes,
 			   fr_image_row(source, rect->y0 + y) + (size_t) rect->x0 * 3,
 			   row_bytes);
+	}
 	return FR_OK;
 }
 

@@ -38,6 +38,16 @@ FrStatus fr_image_create(int width, int height, const FrAllocator *allocator,
 /* Release the pixels; *image is zeroed. */
 void fr_image_destroy(FrImage *image);
 
+/* A rectangle of pixels: x0 <= x < x1, y0 <= y < y1. */
+typedef struct FrImageRect
+{
+	int x0, y0, x1, y1;
+} FrImageRect;
+
+/* ARGUMENT unless it is not empty and lies inside the source. */
+FrStatus fr_image_check_rect(const FrImage *source, const FrImageRect *rect,
+							 FrError *error);
+
 /* ---- formats ------------------------------------------------------------ */
 
 typedef enum FrImageFormat
@@ -75,12 +85,6 @@ typedef struct FrImageInfo
 	int bit_depth;		 /* per sample, as stored */
 	bool is_progressive; /* progressive JPEG or interlaced PNG */
 } FrImageInfo;
-
-/* A rectangle of pixels: x0 <= x < x1, y0 <= y < y1. */
-typedef struct FrImageRect
-{
-	int x0, y0, x1, y1;
-} FrImageRect;
 
 typedef struct FrDecodeOptions
 {
@@ -131,10 +135,17 @@ FrStatus fr_image_resize(const FrImage *source, int width, int height,
 						 const FrCancel *cancel, const FrAllocator *allocator,
 						 FrImage *image, FrError *error);
 
+/* The same of a rectangle, which must lie inside the source; what is around
+ * it has no influence. */
+FrStatus fr_image_resize_region(const FrImage *source, const FrImageRect *rect,
+								int width, int height, const FrCancel *cancel,
+								const FrAllocator *allocator, FrImage *image,
+								FrError *error);
+
 /* Copy a rectangle, which must lie inside the source. */
-FrStatus
-fr_image_crop(const FrImage *source, const FrImageRect *rect,
-			  const FrAllocator *allocator, FrImage *image, FrError *error);
+FrStatus fr_image_crop(const FrImage *source, const FrImageRect *rect,
+					   const FrCancel *cancel, const FrAllocator *allocator,
+					   FrImage *image, FrError *error);
 
 /*
  * A similarity transform from picture to crop coordinates:

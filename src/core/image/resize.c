@@ -151,16 +151,18 @@ mix_columns(const Axis *axis, int width, const float *sums, uint8_t *target)
 }
 
 static FrStatus
-resample(const FrImage *source, const FrCancel *cancel, FrArena *arena,
-		 FrImage *image, FrError *error)
+resample(const FrImage *source, const FrImageRect *rect, const FrCancel *cancel,
+		 FrArena *arena, FrImage *image, FrError *error)
 {
-	const size_t row_values = (size_t) source->width * 3;
+	const size_t row_values = (size_t) (rect->x1 - rect->x0) * 3;
+	const size_t left_values = (size_t) rect->x0 * 3;
 	Axis columns, rows;
 	FrStatus status =
-		make_axis(&columns, source->width, image->width, arena, error);
+		make_axis(&columns, rect->x1 - rect->x0, image->width, arena, error);
 
 	if (status == FR_OK)
-		status = make_axis(&rows, source->height, image->height, arena, error);
+		status =
+			make_axis(&rows, rect->y1 - rect->y0, image->height, arena, error);
 	if (status != FR_OK)
 		return status;
 
@@ -176,7 +178,10 @@ resample(const FrImage *source, const FrCancel *cancel, FrArena *arena,
 			if (i % 16 == 0 && fr_is_cancelled(cancel))
 				return fr_fail(error, FR_ERR_CANCELLED,
 							   "Resizing of the picture was cancelled.");
-			add_row(sums, fr_image_row(source, rows.first[y] + i), row_values,
+			const uint8_t *row =
+				fr_image_row(source, rect->y0 + rows.first[y] + i);
+
+			add_row(sums, row + left_values, row_values,
 					rows.weights[rows.start[y] + (size_t) i], i == 0);
 		}
 		mix_columns(&columns, image->width, sums,
@@ -190,21 +195,33 @@ fr_image_resize(const FrImage *source, int width, int height,
 				const FrCancel *cancel, const FrAllocator *allocator,
 				FrImage *image, FrError *error)
 {
-	FrStatus status = fr_image_create(width, height, allocator, image, error);
+	const FrImageRect whole = {0, 0, source->width, source->height};
 
+	return fr_image_resize_region(source, &whole, width, height, cancel,
+								  allocator, image, error);
+}
+
+FrStatus
+fr_image_resize_region(const FrImage *source, const FrImageRect *rect,
+					   int width, int height, const FrCancel *cancel,
+					   const FrAllocator *allocator, FrImage *image,
+					   FrError *error)
+{
+	FrStatus status = fr_image_check_rect(source, rect, error);
+
+	*image = (FrImage){0};
+	if (status == FR_OK && width == rect->x1 - rect->x0 &&
+		height == rect->y1 - rect->y0)
+		return fr_image_crop(source, rect, cancel, allocator, image, error);
+	if (status == FR_OK)
+		status = fr_image_create(width, height, allocator, image, error);
 	if (status != FR_OK)
 		return status;
-	if (width == source->width && height == source->height)
-	{
-		memcpy(image->pixels, source->pixels,
-			   (size_t) width * (size_t) height * 3);
-		return FR_OK;
-	}
 
 	FrArena arena;
 
 	fr_arena_init(&arena, allocator);
-	status = resample(source, cancel, &arena, image, error);
+	status = resample(source, rect, cancel, &arena, image, error);
 	fr_arena_fini(&arena);
 	if (status != FR_OK)
 		fr_image_destroy(image);

@@ -388,18 +388,68 @@ test_crop(void)
 	FrImageRect rect = {3, 2, 20, 9};
 	int wrong = 0;
 
-	is_status(
-		fr_image_crop(&source, &rect, &fr_allocator_malloc, &image, &error),
-		FR_OK, &error, "crop");
+	is_status(fr_image_crop(&source, &rect, NULL, &fr_allocator_malloc, &image,
+							&error),
+			  FR_OK, &error, "crop");
 	for (int y = 0; y < 7; y++)
 		wrong += memcmp(fr_image_row(&image, y),
 						fr_image_row(&source, y + 2) + 9, 17 * 3) != 0;
 	is_int(wrong, 0, "crop copies");
 	fr_image_destroy(&image);
 	rect.x1 = 21;
-	is_status(
-		fr_image_crop(&source, &rect, &fr_allocator_malloc, &image, &error),
-		FR_ERR_ARGUMENT, &error, "crop outside the picture");
+	is_status(fr_image_crop(&source, &rect, NULL, &fr_allocator_malloc, &image,
+							&error),
+			  FR_ERR_ARGUMENT, &error, "crop outside the picture");
+	fr_image_destroy(&source);
+}
+
+static bool
+stop_at_once(void *context)
+{
+	(void) context;
+	return true;
+}
+
+/* A part alone is resized as if it were a picture. */
+static void
+test_regions(void)
+{
+	static const int sizes[][2] = {{5, 4}, {17, 7}, {40, 30}, {9, 20}};
+	FrImage source = make_picture(20, 10);
+	FrImageRect rect = {3, 2, 20, 9};
+	FrCancel cancel = {stop_at_once, NULL};
+	FrImage part, want, have;
+	FrError error = {0};
+
+	is_status(fr_image_crop(&source, &rect, NULL, &fr_allocator_malloc, &part,
+							&error),
+			  FR_OK, &error, "crop");
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+	{
+		int width = sizes[i][0], height = sizes[i][1];
+
+		is_status(fr_image_resize(&part, width, height, NULL,
+								  &fr_allocator_malloc, &want, &error),
+				  FR_OK, &error, "resized to %d x %d", width, height);
+		is_status(fr_image_resize_region(&source, &rect, width, height, NULL,
+										 &fr_allocator_malloc, &have, &error),
+				  FR_OK, &error, "without a copy");
+		ok(memcmp(want.pixels, have.pixels, (size_t) (width * height * 3)) == 0,
+		   "to the same pixels");
+		fr_image_destroy(&want);
+		fr_image_destroy(&have);
+		is_status(fr_image_resize_region(&source, &rect, width, height, &cancel,
+										 &fr_allocator_malloc, &have, &error),
+				  FR_ERR_CANCELLED, &error, "or cancelled");
+	}
+	is_status(fr_image_crop(&source, &rect, &cancel, &fr_allocator_malloc,
+							&have, &error),
+			  FR_ERR_CANCELLED, &error, "a copy is cancelled");
+	rect.y1 = 11;
+	is_status(fr_image_resize_region(&source, &rect, 5, 5, NULL,
+									 &fr_allocator_malloc, &have, &error),
+			  FR_ERR_ARGUMENT, &error, "a part outside the picture");
+	fr_image_destroy(&part);
 	fr_image_destroy(&source);
 }
 
@@ -558,6 +608,7 @@ main(void)
 	test_warp_of_any_transform();
 	test_golden_crops();
 	test_crop();
+	test_regions();
 	test_draw_is_clipped();
 	test_text();
 	test_encode_round_trip();
