@@ -63,8 +63,11 @@ fr_model_net_options(void)
 		.max_plan_bytes = (size_t) fr_setting_max_inference_memory * 1024,
 	};
 
-	/* Plans that wait for reuse get an eighth of what one may need. */
+	/* Plans that wait for reuse get an eighth of what one may need.  MTCNN
+	 * plans for each level of the image pyramid, at most about 17, whose sizes
+	 * differ from photo to photo: so many serve the photos of one size. */
 	options.max_cached_bytes = options.max_plan_bytes / 8;
+	options.max_cached_plans = 32;
 	return options;
 }
 

@@ -2,8 +2,8 @@
  * net.c: a model, its packed weights and its cache of plans.
  *
  * Plans stand in a list, most recently used first.  A plan for new shapes
- * pushes out the least recently used ones beyond the byte budget, but never
- * itself.  Only one plan runs at a time, so all share one arena, as large as
+ * pushes out the least recently used ones beyond the byte budget, or beyond
+ * their number if that is limited, but never itself.  Only one plan runs at a time, so all share one arena, as large as
  * the largest of them needs: a photo of a new size touches no new memory.  A
  * plan that needs more brings a larger arena and retires the plans that were
  * emitted into the old one.
@@ -166,18 +166,23 @@ find_plan(FrNet *net, const FrShape *inputs)
 	return NULL;
 }
 
-/* Drop the least recently used plans beyond the budget; the first stays. */
+/* Drop the least recently used plans beyond what may be kept; the first
+ * stays. */
 static void
 trim_plans(FrNet *net)
 {
 	size_t total = fr_plan_bytes(net->plans);
 	FrPlan *last = net->plans;
+	int count = 1;
 
 	while (last->next &&
+		   (net->options.max_cached_plans == 0 ||
+			count < net->options.max_cached_plans) &&
 		   total + fr_plan_bytes(last->next) <= net->options.max_cached_bytes)
 	{
 		last = last->next;
 		total += fr_plan_bytes(last);
+		count++;
 	}
 	while (last->next)
 	{

@@ -56,6 +56,8 @@ typedef struct FrNetOptions
 								* limits that follow from it; 0 = 2 GiB */
 	size_t max_cached_bytes;	  /* plans kept for reuse, and the arena that
 								* fr_net_trim leaves; 0 = 256 MiB */
+	int max_cached_plans;		  /* of them, for networks that see so many
+								* shapes that few come again; 0 = no limit */
 	bool is_reference;			  /* run every node by its plain operator, no
 								* fusion: for tests */
 	bool is_poisoned;			  /* fill the arena with NaN before each run, so
