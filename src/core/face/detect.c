@@ -11,9 +11,6 @@
 #include "core/face/mtcnn.h"
 #include "core/face/scrfd.h"
 
-/* How far rounding may take a probability out of 0..1. */
-#define SCORE_TOLERANCE 1e-3f
-
 /* Height and width that the graph's input is fixed to; 0 where it is free. */
 static void
 fixed_size(const FrNet *detector, int *width, int *height)
@@ -133,22 +130,28 @@ copy_kept(const FrCandidates *candidates, const int *kept, int kept_count,
 	return FR_OK;
 }
 
-/* The candidates that survive suppression. */
+/* The candidates that survive suppression; the cascade has suppressed by its
+ * own rule. */
 static FrStatus
-select_faces(const FrCandidates *candidates, float max_iou,
+select_faces(const FrDescriptor *descriptor, const FrCandidates *candidates,
 			 const FrCancel *cancel, FrArena *arena,
 			 const FrAllocator *allocator, FrFaces *faces, FrError *error)
 {
 	size_t kept_bytes = (size_t) candidates->boxes.count * sizeof(int);
 	int *kept = fr_arena_alloc(arena, kept_bytes);
-	int kept_count;
+	int kept_count = candidates->boxes.count;
+	FrStatus status = FR_OK;
 
 	if (!kept)
 		return fr_fail_nomem(error, kept_bytes);
-
-	FrStatus status =
-		fr_nms(&candidates->boxes, max_iou, cancel, kept, &kept_count, error);
-
+	if (descriptor->decode != FR_DECODE_MTCNN)
+		status = fr_nms(&candidates->boxes, descriptor->nms_iou, cancel, kept,
+						&kept_count, error);
+	else
+	{
+		for (int i = 0; i < kept_count; i++)
+			kept[i] = i;
+	}
 	if (status == FR_OK)
 		status =
 			copy_kept(candidates, kept, kept_count, allocator, faces, error);
@@ -213,14 +216,8 @@ fr_detect_run(const FrDetector *detector, const FrImage *image, double min_side,
 	status = find_candidates(detector, image, min_side, cancel, &arena,
 							 &candidates, error);
 	if (status == FR_OK)
-	{
-		/* The cascade has suppressed by its own rule. */
-		bool is_done = detector->descriptor->decode == FR_DECODE_MTCNN;
-
-		status = select_faces(&candidates,
-							  is_done ? 1 : detector->descriptor->nms_iou,
-							  cancel, &arena, allocator, faces, error);
-	}
+		status = select_faces(detector->descriptor, &candidates, cancel, &arena,
+							  allocator, faces, error);
 	fr_arena_fini(&arena);
 	return status;
 }
@@ -230,39 +227,15 @@ fr_detect_run(const FrDetector *detector, const FrImage *image, double min_side,
 /* Side of the picture that a detector is tried with. */
 #define PROBE_SIDE 64
 
-static FrStatus
-check_values(const FrHead *head, bool is_score, FrError *error)
-{
-	float least = 0, most = 0;
-	size_t count;
-
-	if (!fr_shape_count(&head->shape, &count))
-		count = 0;
-	for (size_t i = 0; i < count; i++)
-	{
-		if (!isfinite(head->values[i]))
-			return fr_fail(error, FR_ERR_MISMATCH,
-						   "The output \"%.40s\" has values that are not "
-						   "finite numbers when the picture is gray.",
-						   head->name);
-		least = fminf(least, head->values[i]);
-		most = fmaxf(most, head->values[i]);
-	}
-	if (is_score && (least < -SCORE_TOLERANCE || most > 1 + SCORE_TOLERANCE))
-		return fr_fail(error, FR_ERR_MISMATCH,
-					   "The scores of output \"%.40s\" are between %g and %g "
-					   "when the picture is gray; they must be probabilities: "
-					   "export the network with its sigmoid or softmax.",
-					   head->name, (double) least, (double) most);
-	return FR_OK;
-}
-
-/* Whether a head holds scores; YuNet's are clipped by its rule. */
+/* Whether a head holds scores. */
 static bool
 is_score_head(FrDecodeRule rule, const FrHead *head)
 {
 	int64_t rows, columns;
 
+	if (rule == FR_DECODE_YUNET)
+		return strncmp(head->name, "cls_", 4) == 0 ||
+			   strncmp(head->name, "obj_", 4) == 0;
 	if (!fr_head_rows(head, &rows, &columns))
 		return false;
 	return (rule == FR_DECODE_SCRFD && columns == 1) ||
@@ -277,29 +250,42 @@ fr_detector_has_landmarks(const FrDetector *detector)
 			   fr_net_graph(detector->nets[0])->output_count);
 }
 
+/* Run a network with heads and look at what it gives. */
+static FrStatus
+probe_heads(const FrDetector *detector, const FrImage *image,
+			const FrCancel *cancel, FrError *error)
+{
+	FrDecodeRule rule = detector->descriptor->decode;
+	FrHeads heads;
+	FrStatus status = run_network(detector, image, cancel, &heads, error);
+
+	for (int i = 0; status == FR_OK && i < heads.count; i++)
+		status = fr_head_check_values(
+			&heads.heads[i], is_score_head(rule, &heads.heads[i]), error);
+	return status;
+}
+
 FrStatus
 fr_detect_probe(const FrDetector *detector, const FrCancel *cancel,
 				const FrAllocator *allocator, FrError *error)
 {
-	FrDecodeRule rule = detector->descriptor->decode;
 	FrFaces faces;
 	FrImage image;
-	FrHeads heads;
+	int width, height;
 	FrStatus status = check_detector(detector, error);
 
-	if (status == FR_OK)
-		status =
-			fr_image_create(PROBE_SIDE, PROBE_SIDE, allocator, &image, error);
 	if (status != FR_OK)
 		return status;
-	memset(image.pixels, 128, (size_t) PROBE_SIDE * PROBE_SIDE * 3);
-	if (fr_heads_has_rule(rule))
-	{
-		status = run_network(detector, &image, cancel, &heads, error);
-		for (int i = 0; status == FR_OK && i < heads.count; i++)
-			status = check_values(&heads.heads[i],
-								  is_score_head(rule, &heads.heads[i]), error);
-	}
+	fr_detect_fit(detector->nets[0], 0, PROBE_SIDE, PROBE_SIDE, &width,
+				  &height);
+	status = fr_image_create(width, height, allocator, &image, error);
+	if (status != FR_OK)
+		return status;
+	memset(image.pixels, 128, (size_t) width * (size_t) height * 3);
+	if (fr_heads_has_rule(detector->descriptor->decode))
+		status = probe_heads(detector, &image, cancel, error);
+	else if (detector->descriptor->decode == FR_DECODE_MTCNN)
+		status = fr_mtcnn_probe(detector, cancel, allocator, error);
 	if (status == FR_OK)
 	{
 		status = fr_detect_run(detector, &image, 0, cancel, allocator, &faces,

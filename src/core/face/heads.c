@@ -3,9 +3,14 @@
  */
 #include "core/face/heads.h"
 
+#include <math.h>
+
 #include "core/face/retinaface.h"
 #include "core/face/scrfd.h"
 #include "core/face/yunet.h"
+
+/* How far rounding may take a probability out of 0..1. */
+#define SCORE_TOLERANCE 1e-3f
 
 static FrStatus
 check_count(int count, FrError *error)
@@ -77,6 +82,33 @@ fr_head_rows(const FrHead *head, int64_t *rows, int64_t *columns)
 	*rows = shape->dims[shape->rank - 2];
 	*columns = shape->dims[shape->rank - 1];
 	return true;
+}
+
+FrStatus
+fr_head_check_values(const FrHead *head, bool is_score, FrError *error)
+{
+	float least = 0, most = 0;
+	size_t count;
+
+	if (!fr_shape_count(&head->shape, &count))
+		count = 0;
+	for (size_t i = 0; i < count; i++)
+	{
+		if (!isfinite(head->values[i]))
+			return fr_fail(error, FR_ERR_MISMATCH,
+						   "The output \"%.40s\" has values that are not "
+						   "finite numbers when the picture is gray.",
+						   head->name);
+		least = fminf(least, head->values[i]);
+		most = fmaxf(most, head->values[i]);
+	}
+	if (is_score && (least < -SCORE_TOLERANCE || most > 1 + SCORE_TOLERANCE))
+		return fr_fail(error, FR_ERR_MISMATCH,
+					   "The scores of output \"%.40s\" are between %g and %g "
+					   "when the picture is gray; they must be probabilities: "
+					   "export the network with its sigmoid or softmax.",
+					   head->name, (double) least, (double) most);
+	return FR_OK;
 }
 
 bool

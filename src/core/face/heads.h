@@ -28,8 +28,8 @@ typedef struct FrHeads
 } FrHeads;
 
 /* The outputs of a graph that was specialised for an input of width x
- * height, or of a plan that was run; MISMATCH when there are too many or one
- * is not float32. */
+ * height, or of a plan that was run; MISMATCH when there are too many, or one
+ * of a graph is not float32 (a plan's outputs always are). */
 FrStatus
 fr_heads_of_graph(const FrGraph *graph, const FrGraph *sized, int width,
 				  int height, FrHeads *heads, FrError *error);
@@ -39,6 +39,11 @@ FrStatus fr_heads_of_plan(const FrNet *net, const FrPlan *plan, int width,
 /* Read an output as rows of values: [rows, columns], ones in front allowed;
  * false for other shapes. */
 bool fr_head_rows(const FrHead *head, int64_t *rows, int64_t *columns);
+
+/* MISMATCH unless all values of an output that was run are finite, and, of
+ * scores, probabilities. */
+FrStatus
+fr_head_check_values(const FrHead *head, bool is_score, FrError *error);
 
 /* Whether a rule reads one network with heads. */
 bool fr_heads_has_rule(FrDecodeRule rule);

@@ -203,6 +203,64 @@ fr_mtcnn_check(const FrDescriptor *descriptor, FrNet *const *nets,
 	return status;
 }
 
+/* ---- the trial run ------------------------------------------------------- */
+
+/* Plan for the trial shape, feed all of it with the picture, run. */
+static FrStatus
+run_trial(const FrDetector *detector, int stage, const FrImage *image,
+		  const FrCancel *cancel, FrHeads *heads, FrError *error)
+{
+	FrNet *net = detector->nets[stage];
+	FrShape shape = trial_shape(net, stage);
+	FrPlan *plan;
+	FrStatus status = fr_net_plan(net, &shape, cancel, &plan, error);
+
+	for (int64_t i = 0; i < shape.dims[0] && status == FR_OK; i++)
+		status =
+			fr_input_set(plan, i, image, detector->descriptor, false, error);
+	if (status == FR_OK)
+		status = fr_plan_run(plan, cancel, error);
+	if (status == FR_OK)
+		status = fr_heads_of_plan(net, plan, image->width, image->height, heads,
+								  error);
+	return status;
+}
+
+static FrStatus
+probe_stage(const FrDetector *detector, int stage, const FrCancel *cancel,
+			const FrAllocator *allocator, FrError *error)
+{
+	int side = stage == STAGE_P ? TRIAL_SIDE : stage_sides[stage];
+	FrHeads heads;
+	StageOutputs outputs;
+	FrImage image;
+	FrStatus status = fr_image_create(side, side, allocator, &image, error);
+
+	if (status != FR_OK)
+		return status;
+	memset(image.pixels, 128, (size_t) side * (size_t) side * 3);
+	status = run_trial(detector, stage, &image, cancel, &heads, error);
+	if (status == FR_OK)
+		status = bind_outputs(&heads, stage, heads.heads[0].shape.dims[0],
+							  &outputs, error);
+	for (int i = 0; i < heads.count && status == FR_OK; i++)
+		status = fr_head_check_values(
+			&heads.heads[i], heads.heads[i].values == outputs.classes, error);
+	fr_image_destroy(&image);
+	return status;
+}
+
+FrStatus
+fr_mtcnn_probe(const FrDetector *detector, const FrCancel *cancel,
+			   const FrAllocator *allocator, FrError *error)
+{
+	FrStatus status = FR_OK;
+
+	for (int stage = 0; stage < STAGE_COUNT && status == FR_OK; stage++)
+		status = probe_stage(detector, stage, cancel, allocator, error);
+	return status;
+}
+
 /* ---- first stage --------------------------------------------------------- */
 
 /* One cascade at work. */
@@ -355,7 +413,8 @@ propose_windows(const Cascade *work, double min_side, FrWindows *windows,
 /* ---- second and third stage ---------------------------------------------- */
 
 /* How many crops to run for so many that are left: what the graph is fixed
- * to, else a power of two. */
+ * to, else a power of two; the next one above is for few crops, or for when
+ * less than a quarter of it is in vain. */
 static int
 choose_batch(const FrNet *net, int left)
 {
@@ -368,7 +427,7 @@ choose_batch(const FrNet *net, int left)
 												: MAX_BATCH;
 	while (batch < left && batch < MAX_BATCH)
 		batch *= 2;
-	return batch;
+	return left >= 8 && left * 4 <= batch * 3 ? batch / 2 : batch;
 }
 
 /* Crops of count windows through the network of a stage. */
@@ -478,6 +537,14 @@ return_windows(const Cascade *work, const FrWindows *windows,
 	return status;
 }
 
+/* The number that was meant by a float: boxes of whole pixels overlap by
+ * exactly 0.7 now and then, which is more than 0.7f. */
+static double
+as_written(float share)
+{
+	return round((double) share * 1e6) / 1e6;
+}
+
 FrStatus
 fr_mtcnn_detect(const FrDetector *detector, const FrImage *image,
 				double min_side, const FrCancel *cancel, FrArena *arena,
@@ -509,8 +576,8 @@ fr_mtcnn_detect(const FrDetector *detector, const FrImage *image,
 	if (status != FR_OK)
 		return status;
 	fr_windows_regress(&windows, false);
-	status = fr_windows_suppress(&windows, (double) descriptor->nms_iou, true,
-								 cancel, arena, error);
+	status = fr_windows_suppress(&windows, as_written(descriptor->nms_iou),
+								 true, cancel, arena, error);
 	if (status == FR_OK)
 		status = return_windows(&work, &windows, candidates, error);
 	return status;

@@ -12,11 +12,17 @@
 
 #include "core/face/candidates.h"
 
+
 /* Do inputs and outputs of the three networks fit?  MISMATCH says which does
  * not, and why. */
 FrStatus fr_mtcnn_check(const FrDescriptor *descriptor, FrNet *const *nets,
 						const FrCancel *cancel, const FrAllocator *allocator,
 						FrError *error);
+
+/* Run each of the three networks once, on gray, when they are loaded: values
+ * that are not finite, or scores that are no probabilities, are MISMATCH. */
+FrStatus fr_mtcnn_probe(const FrDetector *detector, const FrCancel *cancel,
+						const FrAllocator *allocator, FrError *error);
 
 /*
  * Find the faces of a picture whose shorter side is at least about min_side

@@ -120,8 +120,10 @@ fr_mtcnn_crop(const FrImage *image, const FrWindowBox *window,
 	Axis rows = make_axis(window->y0, window->y1, side, image->height);
 	size_t plane = (size_t) side * (size_t) side;
 
+	if (fr_is_cancelled(cancel))
+		return fr_fail(error, FR_ERR_CANCELLED, "Detection was cancelled.");
 	/* Nothing of it in the picture: no cell finds a pixel. */
-	if (columns.first > columns.last)
+	if (columns.first > columns.last || rows.first > rows.last)
 		columns.last = columns.first - 1;
 	for (int y = 0; y < side; y++)
 	{

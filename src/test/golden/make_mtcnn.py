@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Golden faces of MTCNN on the photos of the test data: the cascade in numpy,
-the three networks in OpenCV's DNN module.
+the three networks in OpenCV's DNN module.  Or those of the small networks of
+sql_tests/data/models on drawn blobs: all in numpy.
 
 usage: make_mtcnn.py <test data folder> <mtcnn.json to write>
+       make_mtcnn.py --blobs <mtcnn_blobs.json to write>
 
 Needs Python with numpy and OpenCV.  Written after the published description
 (Zhang et al., IEEE SPL 23(10), 2016) and the conventions of its widespread
@@ -149,7 +151,65 @@ def rounded(value):
     return round(float(value), 4)
 
 
+def draw_blobs():
+    """The picture of test_face_mtcnn.c: discs on gray, magenta in the middle,
+    unevenly, so that no two windows are equally good."""
+    picture = np.full((200, 240, 3), 90, np.uint8)
+    y, x = np.mgrid[:200, :240]
+    for left, top, radius in ((62, 71, 41), (169, 63, 53), (135, 161, 31)):
+        square = (x - left)**2 + (y - top)**2
+        inside = square < radius**2
+        picture[inside] = 250, 0, 250
+        shade = 92 + square * 56 // radius**2 + (3 * x * x + 5 * y + x * y) % 9
+        picture[inside, 1] = shade[inside]
+    return picture
+
+
+# where a patch has its landmarks, as make_models.py says it
+PATCH_LANDMARKS = np.array([(-0.20, -0.15), (0.20, -0.15), (0.0, 0.08),
+                            (-0.16, 0.30), (0.16, 0.30)])
+
+
+class PatchNet:
+    """A network of make_mtcnn in make_models.py: how much is magenta."""
+
+    def __init__(self, stage):
+        self.stage = stage
+
+    def setInput(self, batch):
+        self.batch = batch.astype(np.float64)
+
+    def forward(self, names):
+        mask = np.clip(self.batch[:, 0] - 2 * self.batch[:, 1]
+                       + self.batch[:, 2] - 96 / 64, 0, 1)
+        if self.stage == "p":
+            view = np.lib.stride_tricks.sliding_window_view
+            mask = view(mask, (3, 3), (1, 2)).mean((3, 4))
+            # pairs; the last one may be one only
+            pad = [(0, 0)] + [(0, n % 2) for n in mask.shape[1:]]
+            pairs = np.pad(mask, pad, constant_values=np.nan)
+            n, h, w = pairs.shape
+            mask = np.nanmean(pairs.reshape(n, h // 2, 2, w // 2, 2), (2, 4))
+            mean = view(mask, (5, 5), (1, 2)).mean((3, 4))[:, None]
+        else:
+            mean = mask.mean((1, 2))[:, None]
+        points = np.tile(PATCH_LANDMARKS.T.reshape(-1) + 0.5, (len(mean), 1))
+        given = {"prob": np.concatenate([1 - mean, mean], 1),
+                 "reg": np.concatenate([mean * 0] * 4, 1),
+                 "landmarks": points}
+        return [given[name] for name in names]
+
+
+def make_blobs(path):
+    faces = detect(draw_blobs(), [PatchNet(stage) for stage in "pro"])
+    with open(path, "w") as out:
+        out.write("[" + ",\n".join(json.dumps(
+            {k: rounded(v) for k, v in f.items()}) for f in faces) + "]\n")
+
+
 def main(folder, path):
+    if folder == "--blobs":
+        return make_blobs(path)
     nets = [cv2.dnn.readNetFromONNX(
         os.path.join(folder, "models", "mtcnn-%snet.onnx" % n)) for n in "pro"]
     photos = {}

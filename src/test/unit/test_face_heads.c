@@ -439,17 +439,17 @@ test_presets_agree(void)
 	unload_model(&landmarks);
 }
 
-/* Six outputs of the right shapes; the scores are constants.  The graph
- * begins with a Sub of mean and a Mul by scale, unless that is 0. */
+/* Six outputs of the right shapes for 64 x height; the scores are constants.
+ * The graph begins with a Sub of mean and a Mul by scale, unless that is 0. */
 static void
-build_scrfd(float score, float mean, float scale, Model *model)
+build_scrfd(float score, int height, float mean, float scale, Model *model)
 {
-	static const int rows[3] = {128, 32, 8};
+	const int rows[3] = {height * 2, height / 2, height / 8};
 	OnnxModel onnx;
 	float values[512];
 
 	onnx_begin(&onnx, 13);
-	onnx_input(&onnx, "input", 4, (int64_t[]){1, 3, 64, 64});
+	onnx_input(&onnx, "input", 4, (int64_t[]){1, 3, height, 64});
 	onnx_weight_f32(&onnx, "zero", 1, (int64_t[]){1}, (float[]){0});
 	if (scale != 0)
 	{
@@ -496,6 +496,7 @@ test_probe(void)
 		const char *word;
 	} cases[] = {
 		{0.25f, FR_OK, ""},
+		{0.5f, FR_OK, ""}, /* an input that is less high than others */
 		{-3.5f, FR_ERR_MISMATCH, "between -3.5 and 0"},
 		{7.0f, FR_ERR_MISMATCH, "sigmoid"},
 		{NAN, FR_ERR_MISMATCH, "not finite"},
@@ -507,7 +508,7 @@ test_probe(void)
 		FrError error = {0};
 		int dims;
 
-		build_scrfd(cases[i].score, 0, 0, &model);
+		build_scrfd(cases[i].score, i == 1 ? 32 : 64, 0, 0, &model);
 
 		FrDetector detector = {.nets = {model.net},
 							   .descriptor = &model.descriptor};
@@ -547,7 +548,7 @@ test_detectors_that_normalise(void)
 		FrError error = {0};
 		char hint[256] = "";
 
-		build_scrfd(0.25f, cases[i].mean, cases[i].scale, &model);
+		build_scrfd(0.25f, 64, cases[i].mean, cases[i].scale, &model);
 		is_status(fr_preset_recognise(&model.net, 1, NULL, &fr_allocator_malloc,
 									  &found, hint, &error),
 				  cases[i].status, &error, "it begins (v - %g) * %g",

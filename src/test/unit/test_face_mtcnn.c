@@ -10,6 +10,7 @@
 #include "core/face/pipeline.h"
 #include "core/onnx/import.h"
 #include "test/unit/json.h"
+#include "test/unit/onnx_build.h"
 #include "test/unit/tap.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -199,7 +200,54 @@ test_crops_are_averages(void)
 	fr_image_destroy(&image);
 }
 
-/* ---- real networks ------------------------------------------------------- */
+typedef struct Countdown
+{
+	long polls, cancel_at;
+} Countdown;
+
+static bool
+count_down(void *context)
+{
+	Countdown *countdown = context;
+
+	return ++countdown->polls == countdown->cancel_at;
+}
+
+/* Beside the picture there is nothing to average, but to poll. */
+static void
+test_crops_outside_are_polled(void)
+{
+	static const FrWindowBox windows[] = {
+		{0, 40, 40, 80, 1, {0}, {{0, 0}}},
+		{0, -80, 40, -40, 1, {0}, {{0, 0}}},
+		{50, 0, 60, 10, 1, {0}, {{0, 0}}},
+	};
+	FrDescriptor descriptor;
+	FrImage image;
+	FrError error = {0};
+	float planes[3 * 24 * 24], sums[40 * 3];
+
+	fr_preset_find("mtcnn", &descriptor);
+	if (fr_image_create(40, 30, &fr_allocator_malloc, &image, &error) != FR_OK)
+		exit(1);
+	memset(image.pixels, 255, 40 * 30 * 3);
+	for (size_t w = 0; w < sizeof windows / sizeof *windows; w++)
+	{
+		Countdown countdown = {.cancel_at = 1};
+		FrCancel cancel = {count_down, &countdown};
+
+		is_status(fr_mtcnn_crop(&image, &windows[w], &descriptor, 24, sums,
+								&cancel, planes, &error),
+				  FR_ERR_CANCELLED, &error, "window %zu outside: polled", w);
+		is_status(fr_mtcnn_crop(&image, &windows[w], &descriptor, 24, sums,
+								NULL, planes, &error),
+				  FR_OK, &error, "window %zu outside: cut", w);
+		ok_near(planes[3 * 24 * 24 - 1], -127.5 / 128, 1e-6, "and black");
+	}
+	fr_image_destroy(&image);
+}
+
+/* ---- networks ------------------------------------------------------------ */
 
 typedef struct Networks
 {
@@ -208,35 +256,60 @@ typedef struct Networks
 	FrDescriptor descriptor;
 } Networks;
 
+/* As the server has them: few plans are kept. */
+#define CACHED_PLANS 32
+
+/* Take over the bytes of network number i. */
+static void
+add_network(Networks *networks, int i, unsigned char *bytes, size_t size_bytes)
+{
+	FrNetOptions options = {.max_cached_plans = CACHED_PLANS};
+	FrGraph graph;
+	FrError error = {0};
+	FrStatus status =
+		fr_onnx_import(bytes, size_bytes, &fr_allocator_malloc, &graph, &error);
+
+	networks->bytes[i] = bytes;
+	if (status == FR_OK)
+		status = fr_net_create(&graph, &options, &fr_allocator_malloc,
+							   &networks->nets[i], &error);
+	is_status(status, FR_OK, &error, "network %d is loaded", i);
+	if (status != FR_OK)
+		exit(1);
+}
+
+/* The networks whose files are named so, with p, r, o for the %s. */
 static bool
-load_networks(Networks *networks)
+load_networks(const char *format, Networks *networks)
 {
 	static const char *const names[] = {"p", "r", "o"};
-	FrError error = {0};
 
 	*networks = (Networks){0};
+	fr_preset_find("mtcnn", &networks->descriptor);
 	for (int i = 0; i < 3; i++)
 	{
-		char name[64];
+		char name[256];
 		size_t size_bytes;
-		FrGraph graph;
+		unsigned char *bytes;
 
-		snprintf(name, sizeof name, "models/mtcnn-%snet.onnx", names[i]);
-		networks->bytes[i] = read_file(testdata_path(name), &size_bytes);
-		if (!networks->bytes[i])
+		snprintf(name, sizeof name, format, names[i]);
+		bytes = read_file(name, &size_bytes);
+		if (!bytes)
 			return false;
-
-		FrStatus status = fr_onnx_import(networks->bytes[i], size_bytes,
-										 &fr_allocator_malloc, &graph, &error);
-
-		if (status == FR_OK)
-			status = fr_net_create(&graph, NULL, &fr_allocator_malloc,
-								   &networks->nets[i], &error);
-		is_status(status, FR_OK, &error, "%s is loaded", name);
-		if (status != FR_OK)
-			return false;
+		add_network(networks, i, bytes, size_bytes);
 	}
-	return fr_preset_find("mtcnn", &networks->descriptor);
+	return true;
+}
+
+static void
+free_networks(Networks *networks)
+{
+	for (int i = 0; i < 3; i++)
+	{
+		if (networks->nets[i])
+			fr_net_destroy(networks->nets[i]);
+		free(networks->bytes[i]);
+	}
 }
 
 static FrDetector
@@ -395,21 +468,8 @@ test_photos_against_golden(const Networks *networks)
 
 /* ---- memory and cancel --------------------------------------------------- */
 
-typedef struct Countdown
-{
-	long polls, cancel_at;
-} Countdown;
-
-static bool
-count_down(void *context)
-{
-	Countdown *countdown = context;
-
-	return ++countdown->polls == countdown->cancel_at;
-}
-
 static void
-test_failures(const Networks *networks)
+test_failures(const Networks *networks, const FrImage *image)
 {
 	FrDetector detector = detector_of(networks, &networks->descriptor);
 	TestMemory memory = {0};
@@ -417,25 +477,15 @@ test_failures(const Networks *networks)
 	Countdown countdown = {0};
 	FrCancel cancel = {count_down, &countdown};
 	FrError error = {0};
-	FrImage image;
 	FrFaces faces;
-	size_t size_bytes;
 	int bad = 0;
-	unsigned char *bytes =
-		read_file(testdata_path("photos/obama-small.jpg"), &size_bytes);
-	FrDecodeOptions options = {.max_pixels = 1000000, .reduction = 4};
 
-	if (!ok(bytes &&
-				fr_image_decode(bytes, size_bytes, &options,
-								&fr_allocator_malloc, &image, &error) == FR_OK,
-			"a small picture"))
-		return;
 	/* The plans are made once: they are not what is counted here. */
-	is_status(fr_detect_run(&detector, &image, 12, NULL, &fr_allocator_malloc,
+	is_status(fr_detect_run(&detector, image, 12, NULL, &fr_allocator_malloc,
 							&faces, &error),
 			  FR_OK, &error, "a first detection");
 	fr_faces_destroy(&faces);
-	is_status(fr_detect_run(&detector, &image, 12, &cancel, &allocator, &faces,
+	is_status(fr_detect_run(&detector, image, 12, &cancel, &allocator, &faces,
 							&error),
 			  FR_OK, &error, "detection with enough memory");
 	ok(faces.count > 0, "finds a face");
@@ -448,7 +498,7 @@ test_failures(const Networks *networks)
 	{
 		memory = (TestMemory){.fail_at = n};
 
-		FrStatus status = fr_detect_run(&detector, &image, 12, NULL, &allocator,
+		FrStatus status = fr_detect_run(&detector, image, 12, NULL, &allocator,
 										&faces, &error);
 
 		bad += status != FR_ERR_NOMEM || memory.live != 0;
@@ -460,14 +510,245 @@ test_failures(const Networks *networks)
 		memory = (TestMemory){0};
 		countdown = (Countdown){.cancel_at = n};
 
-		FrStatus status = fr_detect_run(&detector, &image, 12, &cancel,
+		FrStatus status = fr_detect_run(&detector, image, 12, &cancel,
 										&allocator, &faces, &error);
 
 		bad += status != FR_ERR_CANCELLED || memory.live != 0;
 	}
 	is_int(bad, 0, "cancelling at any of %ld polls is obeyed", polls);
+}
+
+/* ---- small networks ------------------------------------------------------ */
+
+/* Discs on gray, magenta in the middle, unevenly: what the small networks
+ * call faces, no two windows being equally good. */
+static FrImage
+draw_blobs(int width, int height)
+{
+	static const int blobs[3][3] = {
+		{62, 71, 41}, {169, 63, 53}, {135, 161, 31}};
+	FrImage image;
+	FrError error;
+
+	if (fr_image_create(width, height, &fr_allocator_malloc, &image, &error))
+		exit(1);
+	memset(image.pixels, 90, (size_t) width * (size_t) height * 3);
+	for (int i = 0; i < width * height; i++)
+	{
+		for (int b = 0; b < 3; b++)
+		{
+			int x = i % width, y = i / width;
+			int dx = x - blobs[b][0], dy = y - blobs[b][1];
+			int square = dx * dx + dy * dy, whole = blobs[b][2] * blobs[b][2];
+			int uneven = (3 * x * x + 5 * y + x * y) % 9;
+
+			if (square < whole)
+				memcpy(image.pixels + (size_t) i * 3,
+					   (uint8_t[]){
+						   250, (uint8_t) (92 + square * 56 / whole + uneven),
+						   250},
+					   3);
+		}
+	}
+	return image;
+}
+
+/* What the cascade in numpy finds with the small networks. */
+static void
+test_blobs_against_golden(const Networks *networks)
+{
+	size_t size_bytes;
+	unsigned char *bytes =
+		read_file("src/test/golden/mtcnn_blobs.json", &size_bytes);
+	Json *golden = bytes ? json_parse(bytes, size_bytes) : NULL;
+	FrDetector detector = detector_of(networks, &networks->descriptor);
+	FrImage image = draw_blobs(240, 200);
+	Worst worst = {1, 0, 0, 0, 0};
+	FrError error = {0};
+	FrFaces faces;
+
+	if (!ok(golden != NULL, "golden/mtcnn_blobs.json is parsed"))
+		exit(1);
+	is_status(fr_detect_run(&detector, &image, 20, NULL, &fr_allocator_malloc,
+							&faces, &error),
+			  FR_OK, &error, "blobs: detected");
+	is_int(faces.count, json_count(golden), "blobs: as many faces");
+	diag("%d of %d", faces.count, json_count(golden));
+	for (const Json *g = golden->first; g; g = g->next)
+		compare_face(&faces, g, &worst);
+	ok(worst.faces >= 3, "blobs: %d faces", worst.faces);
+	ok(worst.iou >= 0.9999, "blobs: IoU %.6f", worst.iou);
+	ok(worst.landmark <= 1e-4, "blobs: landmarks %.2g", worst.landmark);
+	ok(worst.score <= 1e-4, "blobs: scores %.2g", worst.score);
+	fr_faces_destroy(&faces);
+	test_failures(networks, &image);
 	fr_image_destroy(&image);
+	json_destroy(golden);
 	free(bytes);
+}
+
+/* Photos of a hundred sizes leave no more plans than one size does. */
+static void
+test_plans_are_few(const Networks *networks)
+{
+	FrDetector detector = detector_of(networks, &networks->descriptor);
+	size_t most = 0, first = 0;
+
+	for (int i = 0; i < 100; i++)
+	{
+		FrImage image = draw_blobs(240 - i, 200 - i / 3);
+		FrError error = {0};
+		FrFaces faces;
+		size_t bytes;
+
+		if (fr_detect_run(&detector, &image, 20, NULL, &fr_allocator_malloc,
+						  &faces, &error) != FR_OK)
+			exit(1);
+		fr_faces_destroy(&faces);
+		fr_image_destroy(&image);
+		bytes = fr_net_bytes(networks->nets[0]);
+		if (i == CACHED_PLANS)
+			first = bytes;
+		most = bytes > most ? bytes : most;
+	}
+	ok(most <= first + first / 4,
+	   "100 sizes hold %zu bytes, the first %d sizes %zu", most, CACHED_PLANS,
+	   first);
+}
+
+/* ---- hostile networks ---------------------------------------------------- */
+
+/* Which output of which network says what. */
+typedef struct Hostile
+{
+	const char *what;
+	float p, r, o; /* the score of each */
+	float shift;   /* R's and O's */
+	float landmark;
+	FrStatus probe;
+} Hostile;
+
+/* A network whose outputs are constants, for all windows. */
+static void
+add_constant_network(Networks *networks, int stage, const Hostile *hostile)
+{
+	OnnxModel onnx;
+	int64_t side = stage == 0 ? -1 : stage == 1 ? 24 : 48;
+	float score = stage == 0   ? hostile->p
+				  : stage == 1 ? hostile->r
+							   : hostile->o;
+	float filter[2 * 3 * 12 * 12] = {0};
+	float classes[2] = {1 - score, score};
+	float shifts[4] = {hostile->shift, 0, hostile->shift, 0};
+	float points[10] = {hostile->landmark,
+						0.5f,
+						0.5f,
+						0.5f,
+						0.5f,
+						0.5f,
+						0.5f,
+						0.5f,
+						0.5f,
+						0.5f};
+
+	onnx_begin(&onnx, 13);
+	onnx_input(&onnx, "x", 4, (int64_t[]){stage == 0 ? 1 : -1, 3, side, side});
+	onnx_weight_f32(&onnx, "w", 4, (int64_t[]){2, 3, 12, 12}, filter);
+	onnx_weight_f32(&onnx, "c", 4, (int64_t[]){1, 2, 1, 1}, classes);
+	onnx_weight_f32(&onnx, "s", 4, (int64_t[]){1, 4, 1, 1}, shifts);
+	onnx_weight_f32(&onnx, "l", 4, (int64_t[]){1, 10, 1, 1}, points);
+	onnx_node(&onnx, "Conv", "conv", "x w", "wide");
+	onnx_attr_ints(&onnx, "strides", 2, (int64_t[]){2, 2});
+	/* as many windows as P has */
+	onnx_attr_ints(&onnx, "pads", 4, (int64_t[]){0, 0, 1, 1});
+	onnx_node(&onnx, stage == 0 ? "Identity" : "GlobalAveragePool", "windows",
+			  "wide", "zero");
+	onnx_node(&onnx, "ReduceSum", "sum", "zero axes", "none");
+	onnx_weight_i64(&onnx, "axes", 1, (int64_t[]){1});
+	onnx_node(&onnx, "Add", "prob", "none c", "prob");
+	onnx_node(&onnx, "Add", "reg", "none s", "reg");
+	onnx_output(&onnx, "prob", 0, NULL);
+	onnx_output(&onnx, "reg", 0, NULL);
+	if (stage == 2)
+	{
+		onnx_node(&onnx, "Add", "points", "none l", "points");
+		onnx_output(&onnx, "points", 0, NULL);
+	}
+
+	OnnxBuffer file = onnx_finish(&onnx);
+
+	add_network(networks, stage, file.data, file.size_bytes);
+}
+
+/* Never a crash, never a face that cannot be used. */
+static void
+test_hostile_networks(void)
+{
+	static const Hostile cases[] = {
+		{"faces everywhere", 1, 1, 1, 0, 0.5f, FR_OK},
+		{"windows thrown away", 1, 1, 1, 40, 0.5f, FR_OK},
+		{"P is NaN", NAN, 1, 1, 0, 0.5f, FR_ERR_MISMATCH},
+		{"P has logits", 700, 1, 1, 0, 0.5f, FR_ERR_MISMATCH},
+		{"R is NaN", 1, NAN, 1, 0, 0.5f, FR_ERR_MISMATCH},
+		{"O has logits", 1, 1, -7, 0, 0.5f, FR_ERR_MISMATCH},
+		{"shifts are infinite", 1, 1, 1, INFINITY, 0.5f, FR_ERR_MISMATCH},
+		{"shifts are absurd", 1, 1, 1, 1e30f, 0.5f, FR_OK},
+		{"landmarks are NaN", 1, 1, 1, 0, NAN, FR_ERR_MISMATCH},
+		{"landmarks are absurd", 1, 1, 1, 0, 1e30f, FR_OK},
+	};
+	FrImage image = draw_blobs(61, 47);
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+	{
+		Networks networks = {0};
+		FrError error = {0};
+		FrFaces faces;
+		int dims, wrong = 0;
+
+		fr_preset_find("mtcnn", &networks.descriptor);
+		for (int stage = 0; stage < 3; stage++)
+			add_constant_network(&networks, stage, &cases[i]);
+
+		FrDetector detector = detector_of(&networks, &networks.descriptor);
+
+		is_status(fr_model_check(&networks.descriptor, networks.nets, 3, NULL,
+								 &fr_allocator_malloc, &dims, &error),
+				  FR_OK, &error, "%s: shapes fit", cases[i].what);
+		is_status(
+			fr_detect_probe(&detector, NULL, &fr_allocator_malloc, &error),
+			cases[i].probe, &error, "%s: probed", cases[i].what);
+		is_status(fr_detect_run(&detector, &image, 12, NULL,
+								&fr_allocator_malloc, &faces, &error),
+				  FR_OK, &error, "%s: detected", cases[i].what);
+		for (int k = 0; k < faces.count; k++)
+			wrong += !(faces.faces[k].x1 > faces.faces[k].x0) ||
+					 !(fabsf(faces.faces[k].x0) <= 1e6f) ||
+					 !(fabsf(faces.faces[k].landmarks[0].x) <= 1e6f) ||
+					 !(faces.faces[k].score > 0 && faces.faces[k].score <= 1);
+		is_int(wrong, 0, "%s: %d faces, all usable", cases[i].what,
+			   faces.count);
+		if (i == 0)
+			ok(faces.count > 0, "there are some");
+		fr_faces_destroy(&faces);
+		free_networks(&networks);
+	}
+	fr_image_destroy(&image);
+}
+
+static FrImage
+decode_photo(const char *name)
+{
+	FrDecodeOptions options = {.max_pixels = 1000000, .reduction = 4};
+	size_t size_bytes;
+	unsigned char *bytes = read_file(testdata_path(name), &size_bytes);
+	FrImage image;
+	FrError error = {0};
+
+	if (!bytes || fr_image_decode(bytes, size_bytes, &options,
+								  &fr_allocator_malloc, &image, &error))
+		exit(1);
+	free(bytes);
+	return image;
 }
 
 int
@@ -479,19 +760,25 @@ main(void)
 	test_suppression();
 	test_unusable_windows_are_dropped();
 	test_crops_are_averages();
-	if (!load_networks(&networks))
+	test_crops_outside_are_polled();
+	if (!load_networks("sql_tests/data/models/patch-mtcnn-%s.onnx", &networks))
+		exit(1);
+	test_networks_are_checked(&networks);
+	test_blobs_against_golden(&networks);
+	test_plans_are_few(&networks);
+	free_networks(&networks);
+	test_hostile_networks();
+	if (!load_networks(testdata_path("models/mtcnn-%snet.onnx"), &networks))
 		skip("MTCNN on photos", "the test data folder is not there");
 	else
 	{
+		FrImage image = decode_photo("photos/obama-small.jpg");
+
 		test_networks_are_checked(&networks);
 		test_photos_against_golden(&networks);
-		test_failures(&networks);
+		test_failures(&networks, &image);
+		fr_image_destroy(&image);
 	}
-	for (int i = 0; i < 3; i++)
-	{
-		if (networks.nets[i])
-			fr_net_destroy(networks.nets[i]);
-		free(networks.bytes[i]);
-	}
+	free_networks(&networks);
 	return tap_done();
 }
