@@ -54,8 +54,16 @@ SELECT pg_temp.load('x', 'mtcnn-p');
 -- the border between files counts
 CREATE TEMP TABLE copy AS SELECT * FROM facerec_models WHERE name = 'mtcnn';
 SELECT face_model_drop('mtcnn');
-UPDATE copy SET weights = ARRAY[weights[1] || substr(weights[2], 1, 1), substr(weights[2], 2), weights[3]];
+CREATE TEMP TABLE moved AS SELECT * FROM copy;
+UPDATE moved SET weights = ARRAY[weights[1] || substr(weights[2], 1, 1), substr(weights[2], 2), weights[3]];
+INSERT INTO facerec_models SELECT * FROM moved;
+-- so does their number
+UPDATE moved SET weights = ARRAY[weights[1] || weights[2] || weights[3]];
+UPDATE moved SET sha256 = sha256(weights[1]);
+INSERT INTO facerec_models SELECT * FROM moved;
+-- as it was
 INSERT INTO facerec_models SELECT * FROM copy;
+SELECT count(*) > 0 AS found FROM face_detect(pg_temp.file('party'), 'mtcnn');
 
 -- embedders
 SELECT pg_temp.load('people', 'embedder');
@@ -71,7 +79,18 @@ SELECT pg_temp.load('x', 'embedder', 'facenet', '{"margin": 5}');
 SELECT m.name, face_dims(face_embed(pg_temp.file('party'), m.name)) FROM facerec_models m WHERE m.role = 'embedder' ORDER BY m.name;
 SELECT count(*), count(landmarks) AS landmarks, count(embedding) AS embeddings FROM face_embed_all(pg_temp.file('party'), 'by-box');
 SELECT pg_temp.load('x', 'embedder', 'sphereface');
+-- pieces of one file, without a preset
+SELECT regexp_replace(face_model_load('pieces', ARRAY[substr(f, 1, 1000), substr(f, 1001, 500), substr(f, 1501)]), '@[0-9a-f]{8}$', '@...') FROM pg_temp.file('retinaface') f;
+SELECT regexp_replace(face_model_load('pieces', ARRAY[substr(f, 1, 1000), substr(f, 1001)], NULL, '{"detection_threshold": 0.61}'), '@[0-9a-f]{8}$', '@...') FROM pg_temp.file('retinaface') f;
+-- how it is fed after the descriptor, not before
+SELECT pg_temp.load('fed', 'scrfd', NULL, '{"color": "bgr", "mean": 0, "scale": 1}');
+SELECT pg_temp.load('fed-2', 'scrfd', NULL, '{"mean": [1, 2, 3], "scale": [1, 2, 1]}');
+-- an embedder that wants landmarks, behind a detector that has none
+SELECT pg_temp.load('square', 'embedder', 'arcface', '{"detector": "boxes", "color": "bgr"}');
+SELECT count(*), count(landmarks) AS landmarks, count(embedding) AS embeddings FROM face_embed_all(pg_temp.file('party'), 'square');
 -- a stored descriptor leads to the same model
+SELECT descriptor->'landmarks' AS landmarks FROM facerec_models WHERE name = 'boxes';
+SELECT face_model_load('boxes', pg_temp.file('scrfd-boxes'), preset, descriptor) = name || '@' || fingerprint AS same FROM facerec_models WHERE name = 'boxes';
 SELECT face_model_load('by-box', pg_temp.file('embedder'), preset, descriptor) = name || '@' || fingerprint AS same FROM facerec_models WHERE name = 'by-box';
 
 SELECT face_model_drop(name) FROM facerec_models WHERE role = 'embedder' ORDER BY name;

@@ -346,6 +346,8 @@ fr_model_descriptor_apply(Jsonb *object, FrModelDescriptor *descriptor)
 
 		(void) JsonbIteratorNext(&iterator, &value, true);
 		read_value(spec, &value, (char *) descriptor + spec->offset);
+		if (spec->offset == AT(landmarks))
+			descriptor->is_landmarks_none = value.type == jbvNull;
 	}
 }
 
@@ -434,6 +436,8 @@ is_written(const KeySpec *spec, const FrModelDescriptor *descriptor)
 		return false;
 	if (spec->offset >= AT(origin))
 		return descriptor->origin.fingerprint[0] != '\0';
+	if (spec->offset == AT(landmarks) && descriptor->is_landmarks_none)
+		return true;
 	return !spec->is_rare || is_set(spec, descriptor) ||
 		   (fr_preset_find(descriptor->core.preset, &preset.core) &&
 			is_set(spec, &preset));

@@ -30,13 +30,15 @@ typedef struct FrModelOrigin
  * names the model that finds the faces for it ("name@1f3c9a7e", "" = none),
  * and detection_threshold, detection_size, min_face_size and max_faces in
  * core say how; they replace the detector's own.  For a detector without
- * landmarks of its own, landmarks names the model that finds them.
+ * landmarks of its own, landmarks names the model that finds them; that there
+ * is none is stored, too, or the same descriptor would find one later.
  */
 typedef struct FrModelDescriptor
 {
 	FrDescriptor core;
 	char detector[FR_MODEL_LABEL_BYTES];
 	char landmarks[FR_MODEL_LABEL_BYTES];
+	bool is_landmarks_none; /* "landmarks" is null, not absent */
 	FrModelOrigin origin;
 } FrModelDescriptor;
 

@@ -132,6 +132,7 @@ complete_detector(const char *name, Jsonb *given, bool has_landmarks,
 				 errhint("Load a model with the preset \"omz-landmarks-0009\" "
 						 "first, or name one of several: {\"landmarks\": "
 						 "\"name\"}.")));
+	descriptor->is_landmarks_none = !has_landmarks && !descriptor->landmarks[0];
 }
 
 void

@@ -133,26 +133,38 @@ fail_trial(Trial *trial, const NewModel *model, FrStatus status,
 			 hint);
 }
 
+/* A number for all channels, or three. */
+static void
+append_channels(StringInfo words, const float channels[3])
+{
+	if (channels[0] == channels[1] && channels[1] == channels[2])
+		appendStringInfo(words, "%g", (double) channels[0]);
+	else
+		appendStringInfo(words, "[%g, %g, %g]", (double) channels[0],
+						 (double) channels[1], (double) channels[2]);
+}
+
 /* How a network is fed, in words. */
 static char *
 describe_feeding(const FrDescriptor *core)
 {
-	const float *mean = core->mean, *scale = core->scale;
+	static const float zeros[3] = {0, 0, 0}, ones[3] = {1, 1, 1};
 	StringInfoData words;
 
 	initStringInfo(&words);
 	appendStringInfoString(&words, core->is_bgr ? "BGR" : "RGB");
 	if (core->is_standardised)
 		appendStringInfoString(&words, ", standardised per picture");
-	else if (mean[0] == mean[1] && mean[1] == mean[2] && mean[0] == 0 &&
-			 scale[0] == 1)
+	else if (memcmp(core->mean, zeros, sizeof(zeros)) == 0 &&
+			 memcmp(core->scale, ones, sizeof(ones)) == 0)
 		appendStringInfoString(&words, " 0..255");
-	else if (mean[0] == mean[1] && mean[1] == mean[2])
-		appendStringInfo(&words, ", (v - %g) * %g", (double) mean[0],
-						 (double) scale[0]);
 	else
-		appendStringInfo(&words, ", (v - [%g, %g, %g]) * %g", (double) mean[0],
-						 (double) mean[1], (double) mean[2], (double) scale[0]);
+	{
+		appendStringInfoString(&words, ", (v - ");
+		append_channels(&words, core->mean);
+		appendStringInfoString(&words, ") * ");
+		append_channels(&words, core->scale);
+	}
 	return words.data;
 }
 
@@ -203,7 +215,6 @@ make_networks(NewModel *model, Trial *trial)
 	if (status != FR_OK)
 		fail_trial(trial, model, status, &error,
 				   status == FR_ERR_MISMATCH ? hint : NULL);
-	notice_preset(model);
 	strlcpy(model->row.preset, model->descriptor.core.preset,
 			sizeof(model->row.preset));
 }
@@ -330,8 +341,12 @@ load_model(NewModel *model, Jsonb *given)
 	if (model->is_preset_given && given)
 		fr_model_descriptor_apply(given, &model->descriptor);
 	make_networks(model, &trial);
-	if (!model->is_preset_given && given)
-		fr_model_descriptor_apply(given, &model->descriptor);
+	if (!model->is_preset_given)
+	{
+		if (given)
+			fr_model_descriptor_apply(given, &model->descriptor);
+		notice_preset(model);
+	}
 	model->row.role = model->descriptor.core.role;
 	try_networks(model, &trial);
 
@@ -615,6 +630,14 @@ check_row(HeapTuple tuple, TupleDesc descriptor)
 
 	bool is_known = fr_preset_find(preset_name, &preset);
 
+	if (preset.graph_count > 1 && files.count != preset.graph_count)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("row of face model \"%s\" is not valid", name),
+				 errdetail("It has %d files, but the preset \"%s\" is a model "
+						   "of %d networks, each a file.",
+						   files.count, preset_name, preset.graph_count),
+				 errhint("Use face_model_load to add a model.")));
 	fr_model_files_sha256(&files, preset.graph_count, sha256);
 	snprintf(expected, sizeof(expected), "%08x",
 			 fr_catalog_fingerprint(
