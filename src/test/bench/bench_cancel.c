@@ -5,14 +5,16 @@
  * Every entry point is given a cancel hook that notes the thread CPU time
  * since it was last asked; the longest such stretch, from the call's start to
  * its end, is what a cancelled query would wait for at most.  A 40-megapixel
- * JPEG is made from a photo of FACEREC_TESTDATA (default ../shared);
+ * JPEG is made from a photo of FACEREC_TESTDATA (default ../shared) and goes
+ * through one-shot detectors, the cascade, landmarks and crops of boxes;
  * further pictures may be named.  Networks with random weights are taken from
  * FACEREC_BENCH_MODELS (default build/models), where they are there.
  */
+#include "core/face/detect.h"
+#include "core/face/landmarks.h"
 #include "core/face/pipeline.h"
+#include "core/face/recognise.h"
 #include "model_cases.h"
-
-#define MAX_FACES 100
 
 typedef struct Watch
 {
@@ -51,74 +53,165 @@ watch_report(Watch *watch, const char *what, double begin, FrStatus status)
 
 typedef struct Model
 {
-	void *bytes;
-	FrNet *net;
+	void *bytes[FR_MAX_GRAPHS];
+	FrNet *nets[FR_MAX_GRAPHS];
 	FrDescriptor descriptor;
 	int dims;
 } Model;
 
-static bool
-open_model(const char *file, const char *preset, Model *model)
+static void
+close_model(Model *model)
 {
-	ModelCase source = {.file = file};
+	for (int i = 0; i < FR_MAX_GRAPHS; i++)
+	{
+		fr_net_destroy(model->nets[i]);
+		free(model->bytes[i]);
+	}
+}
+
+static bool
+open_net(const char *path, Model *model, int index)
+{
 	FrGraph graph = {0};
 	size_t size_bytes;
-	FrError error;
 
-	model->bytes = load_file(model_path(&source), &size_bytes);
-	return model->bytes &&
-		   fr_onnx_import(model->bytes, size_bytes, &fr_allocator_malloc,
-						  &graph, &error) == FR_OK &&
+	model->bytes[index] = load_file(path, &size_bytes);
+	return model->bytes[index] &&
+		   fr_onnx_import(model->bytes[index], size_bytes, &fr_allocator_malloc,
+						  &graph, NULL) == FR_OK &&
 		   fr_net_create(&graph, &(FrNetOptions){0}, &fr_allocator_malloc,
-						 &model->net, &error) == FR_OK &&
-		   fr_preset_find(preset, &model->descriptor) &&
-		   fr_descriptor_check(&model->descriptor, model->net, NULL,
-							   &fr_allocator_malloc, &model->dims,
-							   &error) == FR_OK;
+						 &model->nets[index], NULL) == FR_OK;
+}
+
+/* Recognition, check and trial run, as when a model is loaded. */
+static void
+watch_load(const char *name, Model *model)
+{
+	int count = model->descriptor.graph_count;
+	FrDetector detector = {.descriptor = &model->descriptor};
+	Watch watch = watch_start();
+	FrCancel cancel = {note_time, &watch};
+	FrDescriptor found;
+	FrError error = {0};
+	char hint[256], what[128];
+	double begin = watch.last;
+	FrStatus status =
+		fr_preset_recognise(model->nets, count, &cancel, &fr_allocator_malloc,
+							&found, hint, &error);
+
+	snprintf(what, sizeof what, "%.40s: recognise", name);
+	watch_report(&watch, what, begin,
+				 status == FR_ERR_MISMATCH ? FR_OK : status);
+	watch = watch_start();
+	begin = watch.last;
+	status = fr_model_check(&model->descriptor, model->nets, count, &cancel,
+							&fr_allocator_malloc, &model->dims, &error);
+	if (status == FR_OK && model->descriptor.role == FR_ROLE_DETECTOR)
+	{
+		memcpy(detector.nets, model->nets, sizeof detector.nets);
+		status =
+			fr_detect_probe(&detector, &cancel, &fr_allocator_malloc, &error);
+	}
+	snprintf(what, sizeof what, "%.40s: check and trial run", name);
+	watch_report(&watch, what, begin, status);
+}
+
+/* The files of a model, separated by blanks. */
+static bool
+open_model(const char *files, bool is_random, const char *preset, Model *model)
+{
+	const char *file = files;
+	bool is_open = fr_preset_find(preset, &model->descriptor);
+
+	for (int i = 0; i < model->descriptor.graph_count && is_open; i++)
+	{
+		char name[128];
+
+		snprintf(name, sizeof name, "%.*s", (int) strcspn(file, " "), file);
+		file += strcspn(file, " ");
+		file += *file == ' ';
+		is_open = open_net(file_path(name, is_random), model, i);
+	}
+	if (is_open)
+		watch_load(files, model);
+	return is_open;
+}
+
+/* What a photo is looked at with. */
+typedef struct Case
+{
+	const char *name;
+	int detection_size;
+	const Model *detector, *landmarker, *embedder;
+} Case;
+
+/* One stage of a photo, whose hook watches. */
+static void
+watch_stage(const Case *test, const char *stage, Watch *watch, double begin,
+			FrStatus status)
+{
+	char what[128];
+
+	snprintf(what, sizeof what, "%.36s: %s", test->name, stage);
+	watch_report(watch, what, begin, status);
+	*watch = watch_start();
 }
 
 static void
-watch_photo(const char *name, const void *bytes, size_t size_bytes,
-			int detection_size, Model *detector, const Model *embedder)
+watch_photo(const Case *test, const void *bytes, size_t size_bytes)
 {
 	Watch watch = watch_start();
 	FrPhotoOptions options = {.max_pixels = 100000000,
-							  .detection_size = detection_size,
+							  .detection_size = test->detection_size,
 							  .cancel = {note_time, &watch}};
+	FrDescriptor descriptor = test->detector->descriptor;
+	const Model *embedder = test->embedder;
+	FrDetector detector = {.descriptor = &descriptor};
 	FrPhoto *photo = NULL;
 	FrFaces faces = {0};
-	char what[128];
-	double begin = thread_seconds();
+	FrFace face;
+	bool is_found;
+	char stage[64];
+	double begin = watch.last;
 	FrStatus status = fr_photo_open(bytes, size_bytes, &options,
 									&fr_allocator_malloc, &photo, NULL);
 
-	snprintf(what, sizeof what, "%.28s: decode for %d", name, detection_size);
-	watch_report(&watch, what, begin, status);
+	memcpy(detector.nets, test->detector->nets, sizeof detector.nets);
+	descriptor.detection_size = test->detection_size;
+	watch_stage(test, "decode", &watch, begin, status);
 	if (status != FR_OK)
 		return;
-	detector->descriptor.detection_size = detection_size;
-	watch = watch_start();
 	begin = watch.last;
-	status = fr_photo_detect(photo,
-							 &(FrDetector){.nets = {detector->net},
-										   .descriptor = &detector->descriptor},
-							 &faces, NULL);
-	snprintf(what, sizeof what, "%.28s: detect %d faces", name, faces.count);
-	watch_report(&watch, what, begin, status);
-	if (status == FR_OK && faces.count > 0)
+	status = fr_photo_detect(photo, &detector, &faces, NULL);
+	snprintf(stage, sizeof stage, "detect %d faces", faces.count);
+	watch_stage(test, stage, &watch, begin, status);
+	if (test->landmarker && status == FR_OK)
 	{
-		float *embeddings = malloc((size_t) faces.count *
-								   (size_t) embedder->dims * sizeof(float));
-
-		watch = watch_start();
+		/* as for a detector that gives only boxes */
 		begin = watch.last;
-		status = fr_photo_embed(photo, embedder->net, &embedder->descriptor,
+		status = fr_landmarks_find(photo, test->landmarker->nets[0],
+								   &test->landmarker->descriptor, faces.faces,
+								   faces.count, NULL);
+		watch_stage(test, "landmarks", &watch, begin, status);
+	}
+	begin = watch.last;
+	/* a place where nothing is: the surroundings are looked at, too */
+	status = fr_photo_detect_region(photo, &detector, 10, 10, 4000, 6000, &face,
+									&is_found, NULL);
+	watch_stage(test, "detect in a region", &watch, begin, status);
+
+	float *embeddings = calloc(
+		(size_t) (faces.count + 1) * (size_t) embedder->dims, sizeof(float));
+
+	begin = watch.last;
+	if (embeddings && faces.count > 0)
+	{
+		status = fr_photo_embed(photo, embedder->nets[0], &embedder->descriptor,
 								faces.faces, faces.count, embedder->dims,
 								embeddings, NULL);
-		snprintf(what, sizeof what, "%.28s: embed", name);
-		watch_report(&watch, what, begin, status);
-		free(embeddings);
+		watch_stage(test, "embed", &watch, begin, status);
 	}
+	free(embeddings);
 	fr_faces_destroy(&faces);
 	fr_photo_close(photo);
 }
@@ -193,46 +286,70 @@ enlarge(const char *path, size_t *size_bytes)
 	return file;
 }
 
+/* The photo through every kind of detector and embedder. */
+static void
+watch_kinds(const void *large, size_t size_bytes)
+{
+	Model yunet = {0}, mtcnn = {0}, points = {0}, aligned = {0}, cut = {0};
+	bool is_there =
+		open_model("yunet_n_dynamic.onnx", false, "yunet", &yunet) &&
+		open_model("mtcnn-pnet.onnx mtcnn-rnet.onnx mtcnn-onet.onnx", false,
+				   "mtcnn", &mtcnn) &&
+		open_model("landmarks-regression-retail-0009.onnx", false,
+				   "omz-landmarks-0009", &points) &&
+		open_model("mobilefacenet-128.onnx", false, "mobilefacenet",
+				   &aligned) &&
+		open_model("mobilefacenet-128.onnx", false, "mobilefacenet", &cut);
+	const Case cases[] = {
+		{"1280, YuNet", 1280, &yunet, NULL, &aligned},
+		{"native, YuNet", 0, &yunet, NULL, &aligned},
+		/* boxes are cut out of all pixels for landmarks and embeddings */
+		{"native, YuNet, cut by boxes", 0, &yunet, &points, &cut},
+		{"1280, YuNet, cut by boxes", 1280, &yunet, &points, &cut},
+		{"1280, MTCNN", 1280, &mtcnn, NULL, &aligned},
+		{"native, MTCNN", 0, &mtcnn, NULL, &aligned},
+	};
+
+	cut.descriptor.alignment = FR_TEMPLATE_BOX;
+	cut.descriptor.margin = 1;
+	for (size_t i = 0; is_there && i < sizeof cases / sizeof *cases; i++)
+		watch_photo(&cases[i], large, size_bytes);
+	close_model(&yunet);
+	close_model(&mtcnn);
+	close_model(&points);
+	close_model(&aligned);
+	close_model(&cut);
+}
+
 int
 main(int argc, char **argv)
 {
 	const char *folder = getenv("FACEREC_TESTDATA");
-	Model detector = {0}, embedder = {0};
 	size_t size_bytes = 0;
 	char path[4096];
 
-	if (!open_model("yunet_n_dynamic.onnx", "yunet", &detector) ||
-		!open_model("mobilefacenet-128.onnx", "mobilefacenet", &embedder))
-	{
-		puts("skipped: the test data folder is not there");
-		return 0;
-	}
 	snprintf(path, sizeof path, "%s/photos/obama-small.jpg",
 			 folder && *folder ? folder : "../shared");
 
 	uint8_t *large = enlarge(path, &size_bytes);
 
-	if (large)
+	if (!large)
 	{
-		watch_photo("40 megapixels", large, size_bytes, 1280, &detector,
-					&embedder);
-		watch_photo("40 megapixels, native", large, size_bytes, 0, &detector,
-					&embedder);
-		free(large);
+		puts("skipped: the test data folder is not there");
+		return 0;
 	}
+	watch_kinds(large, size_bytes);
+	free(large);
 	for (int i = 1; i < argc; i++)
 	{
 		void *bytes = load_file(argv[i], &size_bytes);
 
+		printf("%s\n", argv[i]);
 		if (bytes)
-			watch_photo(argv[i], bytes, size_bytes, 1280, &detector, &embedder);
+			watch_kinds(bytes, size_bytes);
 		free(bytes);
 	}
 	for (size_t i = 0; i < MODEL_CASE_COUNT; i++)
 		watch_model(&model_cases[i]);
-	fr_net_destroy(detector.net);
-	fr_net_destroy(embedder.net);
-	free(detector.bytes);
-	free(embedder.bytes);
 	return 0;
 }

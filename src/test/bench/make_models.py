@@ -188,9 +188,9 @@ def mobilefacenet():
             stride = first_stride if i == 0 else 1
             wide = net.shape[value][0] * factor
             inner = unit(unit(value, wide, 1), wide, 3, stride, wide)
-            inner = unit(inner, out, 1, linear=True)
+            inner = net.norm(net.conv(inner, out, 1), gain=0.3)
             if stride == 1 and net.shape[inner] == net.shape[value]:
-                inner = net.add(inner, net.scale(value, 0.7))
+                inner = net.add(inner, value)
             value = inner
     value = unit(value, 512, 1)
     value = unit(value, 512, 7, 1, 512, 0, True)
