@@ -39,7 +39,7 @@ COMMENT ON COLUMN facerec_models.loaded_at IS
 COMMENT ON COLUMN facerec_models.weights IS
 	'the ONNX file, in pieces; for a model of several networks, its ONNX files';
 COMMENT ON COLUMN facerec_models.fingerprint IS
-	'first 32 bits of the SHA-256 over weights, preset, dimensions and descriptor (of the detector in it, the fingerprint); every embedding carries it';
+	'first 32 bits of the SHA-256 over weights, preset, dimensions and descriptor (of the models in it, the fingerprints); every embedding carries it';
 COMMENT ON COLUMN facerec_models.dims IS
 	'length of the embeddings, 0 for other roles';
 COMMENT ON COLUMN facerec_models.sha256 IS

@@ -1,43 +1,12 @@
 /*
- * input.c: from 8-bit pictures to a network's float planes; see input.h.
+ * input.c: from 8-bit pictures to a network's input; see input.h.
  *
- * A channel has only 256 values, so each is computed once, in double, and
- * looked up.
+ * The network converts pixels by itself (nn/picture.c); here is what it has
+ * to be told.
  */
 #include "core/face/input.h"
 
 #include <math.h>
-
-#define CANCEL_INTERVAL 64 /* rows */
-
-static void
-make_table(const FrDescriptor *descriptor, int channel, float table[256])
-{
-	double mean = (double) descriptor->mean[channel];
-	double scale = (double) descriptor->scale[channel];
-
-	for (int value = 0; value < 256; value++)
-		table[value] = (float) ((value - mean) * scale);
-}
-
-/* One row of one channel; pixels points at that channel's first sample. */
-static void
-fill_row(const uint8_t *pixels, int count, bool is_mirrored,
-		 const float table[256], int width, float *row)
-{
-	if (is_mirrored)
-	{
-		for (int x = 0; x < count; x++)
-			row[x] = table[pixels[(size_t) (count - 1 - x) * 3]];
-	}
-	else
-	{
-		for (int x = 0; x < count; x++)
-			row[x] = table[pixels[(size_t) x * 3]];
-	}
-	for (int x = count; x < width; x++)
-		row[x] = table[0];
-}
 
 FrStatus
 fr_input_check(const FrNet *net, const FrDescriptor *descriptor, FrError *error)
@@ -49,41 +18,6 @@ fr_input_check(const FrNet *net, const FrDescriptor *descriptor, FrError *error)
 					   "The network has %d inputs, but the preset \"%s\" "
 					   "feeds one picture.",
 					   count, descriptor->preset);
-	return FR_OK;
-}
-
-FrStatus
-fr_input_fill(const FrImage *image, const FrDescriptor *descriptor,
-			  bool is_mirrored, int width, int height, const FrCancel *cancel,
-			  float *planes, FrError *error)
-{
-	size_t plane = (size_t) width * (size_t) height;
-
-	if (image->width > width || image->height > height)
-		return fr_fail(error, FR_ERR_BUG,
-					   "A picture of %d x %d does not fit an input of %d x %d.",
-					   image->width, image->height, width, height);
-	for (int channel = 0; channel < 3; channel++)
-	{
-		float table[256];
-		int offset = descriptor->is_bgr ? 2 - channel : channel;
-
-		make_table(descriptor, channel, table);
-		for (int y = 0; y < height; y++)
-		{
-			float *row =
-				planes + (size_t) channel * plane + (size_t) y * (size_t) width;
-
-			if (y % CANCEL_INTERVAL == 0 && fr_is_cancelled(cancel))
-				return fr_fail(error, FR_ERR_CANCELLED,
-							   "Preparing the input was cancelled.");
-			if (y < image->height)
-				fill_row(fr_image_row(image, y) + offset, image->width,
-						 is_mirrored, table, width, row);
-			else
-				fill_row(NULL, 0, false, table, width, row);
-		}
-	}
 	return FR_OK;
 }
 

@@ -12,7 +12,6 @@
 
 #include "core/face/candidates.h"
 
-
 /* Do inputs and outputs of the three networks fit?  MISMATCH says which does
  * not, and why. */
 FrStatus fr_mtcnn_check(const FrDescriptor *descriptor, FrNet *const *nets,

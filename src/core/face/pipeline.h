@@ -42,8 +42,9 @@ FrStatus fr_photo_detect(FrPhoto *photo, const FrDetector *detector,
 
 /*
  * Embed count faces, by their landmarks (or boxes, where the descriptor says
- * so or there are none), as one batch (or several of bounded size).  embeddings is [count, dims], raw network outputs (with flip
- * averaging: the sum of both unit vectors), not normalised.
+ * so or there are none), as one batch (or several of bounded size).
+ * embeddings is [count, dims], raw network outputs (with flip averaging: the
+ * sum of both unit vectors), not normalised.
  */
 FrStatus fr_photo_embed(FrPhoto *photo, FrNet *embedder,
 						const FrDescriptor *descriptor, const FrFace *faces,
