@@ -222,37 +222,56 @@ pack_conv(const FrPackKey *key, const FrNnKernels *kernels,
 	return FR_OK;
 }
 
+/* Outputs whose biases are folded at a time where their weights lie side by
+ * side. */
+#define FOLDED_OUTPUTS 64
+
+/* Sums over all inputs of weights * pre_scale, of count outputs from first on,
+ * all of one group. */
+static void
+sum_weights(const FrPackKey *key, ptrdiff_t first, int count, double *sums)
+{
+	ptrdiff_t group_in = key->in_channels / key->group;
+	ptrdiff_t group_out = key->out_channels / key->group;
+	ptrdiff_t taps = (ptrdiff_t) key->kernel_h * key->kernel_w;
+	ptrdiff_t step = key->is_transposed ? key->out_channels : 1;
+	const float *weights =
+		key->weights + (key->is_transposed ? first : first * group_in * taps);
+	const float *pre_scale = key->pre_scale + first / group_out * group_in;
+
+	memset(sums, 0, (size_t) count * sizeof *sums);
+	for (ptrdiff_t i = 0; i < group_in; i++)
+	{
+		double of_taps[FOLDED_OUTPUTS] = {0.0};
+
+		for (ptrdiff_t t = 0; t < taps; t++, weights += step)
+			for (int o = 0; o < count; o++)
+				of_taps[o] += (double) weights[o];
+		for (int o = 0; o < count; o++)
+			sums[o] += of_taps[o] * (double) pre_scale[i];
+	}
+}
+
 /* bias + scale * (weights * pre_scale), summed in double. */
 static FrStatus
 fold_bias(const FrPackKey *key, const FrCancel *cancel, float *data,
 		  FrError *error)
 {
-	int group_in = key->in_channels / key->group;
-	int group_out = key->out_channels / key->group;
-	ptrdiff_t taps = (ptrdiff_t) key->kernel_h * key->kernel_w;
+	int most = key->is_transposed ? FOLDED_OUTPUTS : 1;
 
-	for (int o = 0; o < key->out_channels; o++)
+	for (int first = 0; first < key->out_channels; first += most)
 	{
-		double sum = 0.0;
+		int rest = key->out_channels - first;
+		int count = rest < most ? rest : most;
+		double sums[FOLDED_OUTPUTS];
 
 		if (fr_is_cancelled(cancel))
 			return fr_fail(error, FR_ERR_CANCELLED, "Planning was cancelled.");
-		for (int i = 0; i < group_in; i++)
-		{
-			double taps_sum = 0.0;
-
-			for (ptrdiff_t t = 0; t < taps; t++)
-				taps_sum +=
-					(double) key
-						->weights[key->is_transposed
-									  ? (i * taps + t) * key->out_channels + o
-									  : ((ptrdiff_t) o * group_in + i) * taps +
-											t];
-			sum += taps_sum *
-				   (double) key->pre_scale[o / group_out * group_in + i];
-		}
-		data[o] =
-			(float) ((double) key->bias[o] + (double) key->scale[o] * sum);
+		sum_weights(key, first, count, sums);
+		for (int o = 0; o < count; o++)
+			data[first + o] =
+				(float) ((double) key->bias[first + o] +
+						 (double) key->scale[first + o] * sums[o]);
 	}
 	return FR_OK;
 }
