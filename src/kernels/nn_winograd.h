@@ -10,12 +10,12 @@
  *
  * (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR
  * 2016, section 4).  A tile of 3 x 3 outputs needs 5 x 5 inputs and 25 products
- * instead of 81, at the same points but -3/2.  At each of these positions the sum over channels is a
- * 1x1 convolution over the tiles: nn_conv.h does it.  The points halve the
- * rounding error of the usual 0, 1, -1, 2, -2 (numpy, 256 channels: 1.35e-6
- * against 2.85e-6 of the output's deviation), and with them values and
- * weights are of like size at all positions.  In functions below tile is a
- * constant.
+ * instead of 81, at the same points but -3/2.  At each of these positions the
+ * sum over channels is a 1x1 convolution over the tiles: nn_conv.h does it.
+ * The points halve the rounding error of the usual 0, 1, -1, 2, -2 (numpy,
+ * 256 channels: 1.35e-6 against 2.85e-6 of the output's deviation), and with
+ * them values and weights are of like size at all positions.  In functions
+ * below tile is a constant.
  */
 #ifndef FR_KERNELS_NN_WINOGRAD_H
 #define FR_KERNELS_NN_WINOGRAD_H

@@ -5,9 +5,10 @@
  * A tile of 4 x 4 outputs takes 36 products per pair of channels instead of
  * 144, but its weights take 36 numbers per filter instead of 9, and the
  * transforms cost.  Tiles of 3 x 3 (25 instead of 81) serve small maps of
- * which the last tiles of 4 would lie half outside.  So it pays for 3x3 kernels with many channels and enough
- * tiles to use each weight several times.  The choice looks at one image only:
- * an output's bits must not depend on the batch.
+ * which the last tiles of 4 would lie half outside.  So it pays for 3x3
+ * kernels with many channels and enough tiles to use each weight several
+ * times.  The choice looks at one image only: an output's bits must not depend
+ * on the batch.
  *
  * The input slot gets a border that reaches to the end of the last tile's
  * window.  Transformed input and sums are scratch: a slot that lives for this

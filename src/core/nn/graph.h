@@ -264,13 +264,13 @@ void fr_graph_destroy(FrGraph *graph);
  * order): every value's shape and dtype is known, auto_pad is resolved,
  * constant sub-graphs (shape arithmetic) are evaluated, but for the
  * DequantizeLinear of 8-bit weights (rank 2 and above), which kernels read as
- * they are; Identity and Dropout and unused nodes are gone.  Constants are shared with *source, which must
- * outlive the copy, as must names.  An output may turn out to be a graph
- * input, a constant, or the same value as another output.  Axes of Softmax,
- * Concat, Split, Gather, Flatten and the norms are not negative.  MISMATCH
- * when a shape does not fit the graph (node and operator are named), ARGUMENT
- * for a dimension below 1, LIMIT when a tensor, or all calculated constants
- * together, would exceed max_tensor_bytes.
+ * they are; Identity and Dropout and unused nodes are gone.  Constants are
+ * shared with *source, which must outlive the copy, as must names.  An output
+ * may turn out to be a graph input, a constant, or the same value as another
+ * output.  Axes of Softmax, Concat, Split, Gather, Flatten and the norms are
+ * not negative.  MISMATCH when a shape does not fit the graph (node and
+ * operator are named), ARGUMENT for a dimension below 1, LIMIT when a tensor,
+ * or all calculated constants together, would exceed max_tensor_bytes.
  */
 FrStatus
 fr_graph_specialize(const FrGraph *source, const FrShape *inputs,

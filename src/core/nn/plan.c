@@ -2,8 +2,8 @@
  * plan.c: making, describing and releasing plans.
  *
  * The stages in order: specialise the graph for the input shapes, fuse, lay
- * out, find strips, place, take an arena, emit.  A plan owns its specialised graph and its
- * steps; packed weights and the arena belong to the net (net.c).
+ * out, find strips, place, take an arena, emit.  A plan owns its specialised
+ * graph and its steps; packed weights and the arena belong to the net (net.c).
  */
 #include <string.h>
 

@@ -5,9 +5,10 @@
  * file: fuse.c (nodes -> units: what runs together), layout.c (units ->
  * slots: in which physical tensors, with which borders, and the conversions
  * between them), strip.c (units -> strips: what runs depth-first, a few rows
- * at a time), place.c (slots -> offsets in one arena, by lifetime), pack.c (weights in the kernels' order, shared by the plans of a net) and
- * emit.c (units -> steps: kernel tasks with final pointers).  run.c only
- * walks the steps.  Private to core/nn; callers use plan.h.
+ * at a time), place.c (slots -> offsets in one arena, by lifetime), pack.c
+ * (weights in the kernels' order, shared by the plans of a net) and emit.c
+ * (units -> steps: kernel tasks with final pointers).  run.c only walks the
+ * steps.  Private to core/nn; callers use plan.h.
  */
 #ifndef FR_CORE_NN_PLANNER_H
 #define FR_CORE_NN_PLANNER_H
