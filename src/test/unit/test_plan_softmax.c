@@ -96,11 +96,69 @@ test_cancelled(void)
 	free(file.data);
 }
 
+/* Lines that hold NaN or infinities are what the plain operator makes of
+ * them. */
+static void
+test_special(void)
+{
+	static const float lines[][3] = {
+		{NAN, 0, 1},	   {0, NAN, 1},
+		{-INFINITY, 0, 1}, {-INFINITY, -INFINITY, -INFINITY},
+		{INFINITY, 0, 1},  {1000, -1000, 999},
+	};
+	enum
+	{
+		LINES = sizeof lines / sizeof *lines
+	};
+	const FrShape shape = CHECK_SHAPE(1, 3, LINES, 20);
+	OnnxModel model;
+
+	begin_map_model(&model, 3);
+	onnx_node(&model, "Softmax", "y", "x", "y");
+	onnx_attr_int(&model, "axis", 1);
+	onnx_output(&model, "y", 0, NULL);
+
+	OnnxBuffer file = onnx_finish(&model);
+	const float *want = NULL;
+	FrNet *nets[CHECK_ISA_COUNT + 1] = {NULL};
+
+	for (int k = 0; k <= CHECK_ISA_COUNT; k++)
+	{
+		FrNetOptions options = {.is_reference = k == 0};
+		FrError error = {0};
+		FrStatus status;
+		FrPlan *plan = NULL;
+		int wrong = 0;
+
+		if (k > 0 && !(options.kernels = fr_kernels_by_name(check_isas[k - 1])))
+			continue;
+		nets[k] =
+			check_net(&file, &options, &fr_allocator_malloc, &status, &error);
+		fr_net_plan(nets[k], &shape, NULL, &plan, &error);
+		for (int i = 0; i < 3 * LINES * 20; i++)
+			fr_plan_input(plan, 0)[i] = lines[i / 20 % LINES][i / (LINES * 20)];
+		fr_plan_run(plan, NULL, &error);
+
+		const float *got = fr_plan_output(plan, 0, NULL);
+
+		want = k == 0 ? got : want;
+		for (int i = 0; i < 3 * LINES * 20; i++)
+			wrong += isnan(got[i]) != isnan(want[i]) ||
+					 fabsf(got[i] - want[i]) > 1e-6f;
+		is_int(wrong, 0, "NaN and infinities: %s",
+			   k == 0 ? "plain" : check_isas[k - 1]);
+	}
+	for (int k = 0; k <= CHECK_ISA_COUNT; k++)
+		fr_net_destroy(nets[k]);
+	free(file.data);
+}
+
 int
 main(void)
 {
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		test_softmax(&cases[i]);
+	test_special();
 	test_cancelled();
 	return tap_done();
 }
