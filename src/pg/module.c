@@ -47,7 +47,7 @@ facerec_facerec_version(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(
 		psprintf("facerec %s (PostgreSQL %s) %s, libpng %s, isa %s",
 				 FACEREC_VERSION, PG_VERSION, JPEG_LIBRARY,
-				 png_get_libpng_ver(NULL), fr_setting_kernels()->isa)));
+				 png_get_libpng_ver(NULL), fr_setting_kernels()->name)));
 }
 
 /* facerec_cpu() -> text: the CPU and the instruction sets that matter. */

@@ -29,12 +29,13 @@ static const struct config_enum_entry on_error_options[] = {
 	{"ignore", FR_ON_ERROR_IGNORE, false},
 	{NULL, 0, false}};
 
-/* The index of an entry is its value. */
-static const struct config_enum_entry isa_options[] = {{"auto", 0, false},
-													   {"avx512", 1, false},
-													   {"avx2", 2, false},
-													   {"generic", 3, false},
-													   {NULL, 0, false}};
+/* The index of an entry is its value.  Instruction sets, and the tables of
+ * AVX-512 by name, for who wants the same bits on CPUs of all vendors. */
+static const struct config_enum_entry isa_options[] = {
+	{"auto", 0, false},			{"avx512", 1, false},
+	{"avx512-pairs", 2, false}, {"avx512-vnni", 3, false},
+	{"avx512-fma", 4, false},	{"avx2", 5, false},
+	{"generic", 6, false},		{NULL, 0, false}};
 
 const FrKernels *
 fr_setting_kernels(void)
