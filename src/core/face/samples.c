@@ -70,7 +70,7 @@ add_picture(FrSampleSet *set, const FrImage *picture, const FrShape *shape,
 	if (fr_sample_set_is_full(set))
 		return FR_OK;
 
-	FrStatus status = fr_image_crop(picture, &all, set->allocator,
+	FrStatus status = fr_image_crop(picture, &all, NULL, set->allocator,
 									&set->images[set->count], error);
 
 	if (status != FR_OK)
