@@ -21,6 +21,12 @@ files "$data"/models/*.onnx "$data"/patches/*.png | sql a -c '\copy input FROM S
 sql a -c "SELECT face_model_load('patches', data, 'yunet', license => 'PostgreSQL') FROM input WHERE name = 'patch-detector.onnx'" >/dev/null
 sql a -c "SELECT face_model_load('people', data, 'mobilefacenet', '{\"flip\": true, \"mean\": [127.5, 127, 0.1], \"detection_threshold\": 0.55}') FROM input WHERE name = 'patch-embedder.onnx'" >/dev/null
 sql a -c "SELECT face_model_load('pieces', ARRAY[substr(data, 1, 999), substr(data, 1000)], 'mobilefacenet') FROM input WHERE name = 'patch-embedder-b.onnx'" >/dev/null
+# a model of three files, a detector that names another model, rare keys
+sql a -c "SELECT face_model_load('cascade', array_agg(data ORDER BY array_position('{p,r,o}', substr(name, 13, 1))), 'mtcnn') FROM input WHERE name ~ 'mtcnn'" >/dev/null
+sql a -c "SELECT face_model_load('points', data, 'omz-landmarks-0009') FROM input WHERE name = 'patch-landmarks.onnx'" >/dev/null
+sql a -c "SELECT face_model_load('boxes', data, 'scrfd') FROM input WHERE name = 'patch-scrfd-boxes.onnx'" >/dev/null
+sql a -c "SELECT face_model_load('bare', data, 'scrfd', '{\"landmarks\": null}') FROM input WHERE name = 'patch-scrfd-boxes.onnx'" >/dev/null
+sql a -c "SELECT face_model_load('stretched', data, 'facenet', '{\"detector\": \"boxes\", \"input_size\": 112}') FROM input WHERE name = 'patch-embedder.onnx'" >/dev/null
 sql a -c "INSERT INTO photo (name, data) SELECT name, data FROM input WHERE name ~ 'png\$' ORDER BY name; DROP TABLE input"
 for db in a b; do
 	sql postgres -c "ALTER DATABASE $db SET facerec.detector = 'patches'" -c "ALTER DATABASE $db SET facerec.embedder = 'people'"
@@ -47,6 +53,7 @@ faces="SELECT md5(string_agg(concat_ws('|', photo_id, person_id, embedding, face
 badges="SELECT md5(string_agg(concat_ws('|', id, embedding), E'\n' ORDER BY id)) FROM badge"
 odds="SELECT md5(string_agg(coalesce(embedding::text, 'null'), E'\n' ORDER BY embedding)) FROM odd"
 distances="SELECT md5(string_agg((a.embedding <=> b.embedding)::text, ',' ORDER BY a.photo_id, b.photo_id)) FROM face a, face b"
+looks="SELECT md5(string_agg(d::text, E'\n' ORDER BY d::text)) FROM photo, LATERAL (SELECT face_detect(data, m) FROM unnest('{cascade,boxes,bare}'::text[]) m UNION ALL SELECT NULL WHERE face_embed(data, 'stretched') IS NULL) d"
 labels="SELECT DISTINCT face_model(embedding) FROM face WHERE embedding IS NOT NULL"
 thresholds="SELECT md5(string_agg(t::text, E'\n' ORDER BY fmr)) FROM ext.facerec_thresholds t"
 # the query of README.md, with the photo as its parameter
@@ -60,7 +67,7 @@ SELECT format('EXECUTE identify(%L)', data) FROM photo WHERE name = 'ann-2.png' 
 sql b -f "$dir/a.sql" >"$dir/restore.log" 2>&1 && restored=yes || restored=no
 is "$restored" yes 'pg_dump | psql runs without an error'
 [ $restored = yes ] || sed 's/^/# /' "$dir/restore.log"
-for what in models thresholds faces badges odds distances labels identity; do
+for what in models thresholds faces badges odds distances looks labels identity; do
 	is "$(sql b <<<"${!what}")" "$(sql a <<<"${!what}")" "$what are the same after pg_dump | psql"
 done
 is "$(sql b -c "SELECT bool_and(embedding = face_embed(data)) FROM face JOIN photo ON id = photo_id")" t 'the restored models give the stored embeddings'

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Cancelling, timing out and terminating work within 100 ms, wherever it is:
-# in a network, in the decoder of a 40-megapixel JPEG, in a calibration.  The time is printed;
+# in a network, in a cascade of them, in the decoder of a 40-megapixel JPEG, in a calibration.  The time is printed;
 # the test itself allows for a busy machine.
 set -eu
 data=$(pwd)/sql_tests/data
@@ -24,11 +24,12 @@ psql -c 'CREATE EXTENSION facerec' -c 'CREATE TABLE photo (name text, data bytea
 	-c 'ALTER TABLE photo ALTER COLUMN data SET STORAGE EXTERNAL'
 "$tool" 7300 5500 >"$dir/40mp.jpg"
 "$tool" 2560 1920 >"$dir/5mp.jpg"
-for f in "$dir/40mp.jpg" "$dir/5mp.jpg" "$data/models/patch-detector.onnx" "$data/models/patch-embedder.onnx" "$data/patches/crop.png"; do
+for f in "$dir/40mp.jpg" "$dir/5mp.jpg" "$data/models/patch-detector.onnx" "$data/models/patch-embedder.onnx" "$data"/models/patch-mtcnn-[pro].onnx "$data/patches/crop.png"; do
 	{ printf '%s\t' "${f##*/}"; hex "$f"; echo; } | psql -c '\copy photo FROM STDIN'
 done
 psql -c "SELECT face_model_load('patches', data, 'yunet', '{\"detection_size\": 2560}') FROM photo WHERE name = 'patch-detector.onnx'" >/dev/null
 psql -c "SELECT face_model_load('people', data, 'mobilefacenet') FROM photo WHERE name = 'patch-embedder.onnx'" >/dev/null
+psql -c "SELECT face_model_load('cascade', array_agg(data ORDER BY array_position('{p,r,o}', substr(name, 13, 1))), 'mtcnn', '{\"detection_size\": 0}') FROM photo WHERE name ~ 'mtcnn'" >/dev/null
 
 # stop(pid, how): stop a backend and wait until it has stopped; milliseconds.
 psql <<'SQL'
@@ -60,6 +61,7 @@ SQL
 
 declare -A work=(
 	[inference]="SELECT count(*) FROM (SELECT (face_detect(data, 'patches')).* FROM photo, generate_series(1, 100000) WHERE name = '5mp.jpg') s"
+	[cascade]="SELECT count(*) FROM (SELECT (face_detect(data, 'cascade')).* FROM photo, generate_series(1, 100000) WHERE name = '40mp.jpg') s"
 	[decoding]="SELECT count(face_crop(data, box '(0,5000),(7300,5400)')) FROM photo, generate_series(1, 100000) WHERE name = '40mp.jpg'"
 	[embedding]="SELECT count(e) FROM photo, generate_series(1, 100000) i, LATERAL (SELECT face_embed(data || int4send(i), 'people') AS e OFFSET 0) s WHERE name = '5mp.jpg'"
 	[quantizing]="CALL quantize_again_and_again()"
@@ -76,7 +78,7 @@ stop_once() { # kind how delay
 	wait $job || true
 }
 
-for kind in inference decoding embedding quantizing; do
+for kind in inference cascade decoding embedding quantizing; do
 	for how in cancel terminate; do
 		worst=0
 		answered=yes
@@ -104,5 +106,5 @@ psql -c "SET facerec.on_error = 'ignore'; SET statement_timeout = 300" -c "${wor
 ok "$(grep -q 'canceling statement due to statement timeout' "$dir/victim" && echo yes)" 'on_error = ignore does not swallow a timeout'
 ok "$(grep -q 'alive 7300' "$dir/victim" && echo yes)" 'the session lives on'
 ok "$(grep -q 'left over 0' "$dir/victim" && echo yes)" 'and has kept nothing'
-ok "$([ "$(psql -c 'SELECT count(*) FROM facerec_models')" = 2 ] && echo yes)" 'a calibration that was stopped leaves no model'
+ok "$([ "$(psql -c 'SELECT count(*) FROM facerec_models')" = 3 ] && echo yes)" 'a calibration that was stopped leaves no model'
 echo "1..$n"
