@@ -15,7 +15,7 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #define MAX_PIXELS	 100000.0
-#define FAILURE_STEP 3
+#define FAILURE_STEP 31
 #else
 #define MAX_PIXELS	 1e9
 #define FAILURE_STEP 1
@@ -505,7 +505,7 @@ test_failures(const Networks *networks, const FrImage *image)
 	}
 	is_int(bad, 0, "failing allocations (of %ld) are reported", requests);
 	bad = 0;
-	for (long n = 1; n <= polls; n += 1 + polls / 40)
+	for (long n = 1; n <= polls; n += 1 + polls * FAILURE_STEP / 200)
 	{
 		memory = (TestMemory){0};
 		countdown = (Countdown){.cancel_at = n};
@@ -581,6 +581,8 @@ test_blobs_against_golden(const Networks *networks)
 	ok(worst.landmark <= 1e-4, "blobs: landmarks %.2g", worst.landmark);
 	ok(worst.score <= 1e-4, "blobs: scores %.2g", worst.score);
 	fr_faces_destroy(&faces);
+	fr_image_destroy(&image);
+	image = draw_blobs(100, 110);
 	test_failures(networks, &image);
 	fr_image_destroy(&image);
 	json_destroy(golden);
@@ -596,7 +598,7 @@ test_plans_are_few(const Networks *networks)
 
 	for (int i = 0; i < 100; i++)
 	{
-		FrImage image = draw_blobs(240 - i, 200 - i / 3);
+		FrImage image = draw_blobs(140 - i, 90 - i / 3);
 		FrError error = {0};
 		FrFaces faces;
 		size_t bytes;
