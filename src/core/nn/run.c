@@ -44,20 +44,31 @@ fail_cancelled(FrError *error)
 
 /* ---- borders -------------------------------------------------------------- */
 
-/* Write count pixels of one channel block. */
+/* Write count pixels of one channel block; a pixel may be bytes. */
 static void
 fill_pixels(float *target, ptrdiff_t count, int lanes, FrFill fill,
 			const float *values)
 {
+	static const float lowest[FR_BLOCK] = {
+		-INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY,
+		-INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY,
+		-INFINITY, -INFINITY, -INFINITY, -INFINITY};
+	const float *pixel = fill == FR_FILL_LOWEST ? lowest : values;
+
 	if (fill == FR_FILL_ZERO)
 	{
 		memset(target, 0, (size_t) count * (size_t) lanes * sizeof(float));
 		return;
 	}
 	for (ptrdiff_t i = 0; i < count; i++)
-		for (int lane = 0; lane < lanes; lane++)
-			target[i * lanes + lane] =
-				fill == FR_FILL_LOWEST ? -INFINITY : values[lane];
+	{
+		/* A constant size is a few instructions. */
+		if (lanes == FR_BLOCK)
+			memcpy(target, pixel, FR_BLOCK * sizeof(float));
+		else
+			memcpy(target, pixel, (size_t) lanes * sizeof(float));
+		target += lanes;
+	}
 }
 
 /* Whole rows above or below a map; false when cancelled. */
