@@ -284,8 +284,23 @@ block_row_rgb0(const float *restrict input, ptrdiff_t in_plane, int width,
 			   float *restrict output)
 {
 	const float *r = input, *g = input + in_plane, *b = g + in_plane;
+	int x = 0;
 
-	for (int x = 0; x < width; ++x)
+#if defined(__SSE2__)
+	/* Four pixels are a matrix to transpose. */
+	for (; x + 4 <= width; x += 4)
+	{
+		__m128 v0 = _mm_loadu_ps(r + x), v1 = _mm_loadu_ps(g + x);
+		__m128 v2 = _mm_loadu_ps(b + x), v3 = _mm_setzero_ps();
+
+		_MM_TRANSPOSE4_PS(v0, v1, v2, v3);
+		_mm_storeu_ps(output + x * 4, v0);
+		_mm_storeu_ps(output + x * 4 + 4, v1);
+		_mm_storeu_ps(output + x * 4 + 8, v2);
+		_mm_storeu_ps(output + x * 4 + 12, v3);
+	}
+#endif
+	for (; x < width; ++x)
 	{
 		output[x * 4] = r[x];
 		output[x * 4 + 1] = g[x];
