@@ -148,6 +148,95 @@ read_weights(const FrPlanner *planner, int32_t value, const FrUnit *unit,
 	return true;
 }
 
+/* ---- DequantizeLinear of constants ---------------------------------------- */
+
+/* Calculate what a DequantizeLinear makes of a constant. */
+static FrStatus
+make_constant(FrPlanner *planner, const FrNode *node)
+{
+	FrTensor tensors[3] = {{0}};
+	const FrTensor *inputs[3] = {NULL};
+	FrValue *value = &planner->graph->values[node->outputs[0]];
+	FrTensor output = {.dtype = value->dtype, .shape = value->shape};
+	size_t count = 0;
+
+	for (int k = 0; k < node->input_count && k < 3; k++)
+	{
+		if (node->inputs[k] < 0)
+			continue;
+
+		const FrValue *source = &planner->graph->values[node->inputs[k]];
+
+		tensors[k] = (FrTensor){.dtype = source->dtype,
+								.shape = source->shape,
+								.data = (void *) (uintptr_t) source->constant};
+		inputs[k] = &tensors[k];
+	}
+	fr_shape_count(&value->shape, &count);
+	output.data = fr_arena_alloc_zeroed(planner->memory, count, sizeof(float));
+	if (!output.data)
+		return fr_fail_nomem(planner->error, count * sizeof(float));
+
+	FrStatus status =
+		fr_op_run(node, inputs, &output, planner->cancel, planner->error);
+
+	value->constant = output.data;
+	return status;
+}
+
+static bool
+is_constant_node(const FrPlanner *planner, const FrNode *node)
+{
+	for (int k = 0; k < node->input_count; k++)
+		if (node->inputs[k] >= 0 &&
+			!planner->graph->values[node->inputs[k]].constant)
+			return false;
+	return true;
+}
+
+/* Whether convolutions and products alone read a value, as weights. */
+static bool
+is_weight_only(const FrPlanner *planner, int32_t value)
+{
+	if (planner->is_output[value])
+		return false;
+	for (int32_t u = planner->use_first[value];
+		 u < planner->use_first[value + 1]; u++)
+	{
+		const FrNode *reader = &planner->graph->nodes[planner->use_nodes[u]];
+		bool has_weights = reader->op == FR_OP_CONV ||
+						   reader->op == FR_OP_GEMM ||
+						   reader->op == FR_OP_MATMUL;
+
+		if (!has_weights || reader->inputs[0] == value ||
+			(reader->input_count > 2 && reader->inputs[2] == value))
+			return false;
+	}
+	return true;
+}
+
+/* Calculate constants that are no weights, before anything asks what is
+ * constant. */
+static FrStatus
+settle_constants(FrPlanner *planner)
+{
+	FrStatus status = FR_OK;
+
+	for (int32_t i = 0; i < planner->graph->node_count && status == FR_OK; i++)
+	{
+		const FrNode *node = &planner->graph->nodes[i];
+
+		if (node->op != FR_OP_DEQUANTIZE || !is_constant_node(planner, node) ||
+			is_weight_only(planner, node->outputs[0]))
+			continue;
+		planner->is_claimed[i] = true;
+		status = make_constant(planner, node);
+		if (status == FR_OK)
+			status = fr_plan_poll(planner);
+	}
+	return status;
+}
+
 /* ---- flattened maps ------------------------------------------------------- */
 
 /* The only reader of a value that is no output, or -1. */
@@ -325,50 +414,6 @@ is_read_as_bytes(const FrPlanner *planner, int32_t value, bool is_weight,
 	return true;
 }
 
-/* Calculate weights that a kernel reads as floats. */
-static FrStatus
-make_constant(FrPlanner *planner, const FrNode *node)
-{
-	FrTensor tensors[3] = {{0}};
-	const FrTensor *inputs[3] = {NULL};
-	FrValue *value = &planner->graph->values[node->outputs[0]];
-	FrTensor output = {.dtype = value->dtype, .shape = value->shape};
-	size_t count = 0;
-
-	for (int k = 0; k < node->input_count && k < 3; k++)
-	{
-		if (node->inputs[k] < 0)
-			continue;
-
-		const FrValue *source = &planner->graph->values[node->inputs[k]];
-
-		tensors[k] = (FrTensor){.dtype = source->dtype,
-								.shape = source->shape,
-								.data = (void *) (uintptr_t) source->constant};
-		inputs[k] = &tensors[k];
-	}
-	fr_shape_count(&value->shape, &count);
-	output.data = fr_arena_alloc_zeroed(planner->memory, count, sizeof(float));
-	if (!output.data)
-		return fr_fail_nomem(planner->error, count * sizeof(float));
-
-	FrStatus status =
-		fr_op_run(node, inputs, &output, planner->cancel, planner->error);
-
-	value->constant = output.data;
-	return status;
-}
-
-static bool
-is_constant_node(const FrPlanner *planner, const FrNode *node)
-{
-	for (int k = 0; k < node->input_count; k++)
-		if (node->inputs[k] >= 0 &&
-			!planner->graph->values[node->inputs[k]].constant)
-			return false;
-	return true;
-}
-
 /* Drop the conversions that only INT8 units read, and calculate weights. */
 static FrStatus
 settle_dequantized(FrPlanner *planner, FrUnit *const *unit_of)
@@ -405,10 +450,11 @@ fr_fuse_int8(FrPlanner *planner)
 	const FrGraph *graph = planner->graph;
 	FrUnit **unit_of = fr_arena_alloc_zeroed(
 		&planner->scratch, (size_t) graph->node_count + 1, sizeof *unit_of);
-	FrStatus status = FR_OK;
+	FrStatus status;
 
 	if (!unit_of)
 		return fr_fail_nomem(planner->error, sizeof *unit_of);
+	status = settle_constants(planner);
 	for (int32_t i = 0; i < graph->node_count && status == FR_OK; i++)
 		if (!planner->is_claimed[i])
 			status = take_int8(planner, i, &unit_of[i]);

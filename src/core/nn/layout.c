@@ -511,6 +511,9 @@ byte_need(FrPlanner *planner, const FrUnit *unit, Need *need)
 			need->lanes = FR_QUAD;
 		return FR_OK;
 	}
+	if (lanes == 0)
+		return fr_fail(planner->error, FR_ERR_BUG,
+					   "Bytes that a kernel reads have no blocked form.");
 	need->lanes = lanes;
 	if (unit->kind != FR_UNIT_INT8)
 		return FR_OK;
