@@ -456,8 +456,12 @@ fr_fuse_int8(FrPlanner *planner)
 		return fr_fail_nomem(planner->error, sizeof *unit_of);
 	status = settle_constants(planner);
 	for (int32_t i = 0; i < graph->node_count && status == FR_OK; i++)
+	{
 		if (!planner->is_claimed[i])
 			status = take_int8(planner, i, &unit_of[i]);
+		if (status == FR_OK)
+			status = fr_plan_poll(planner);
+	}
 	if (status != FR_OK)
 		return status;
 	return settle_dequantized(planner, unit_of);
@@ -527,6 +531,44 @@ can_write_bytes(const FrPlanner *planner, const FrUnit *unit)
 		   use_count(planner, unit->output) == 1;
 }
 
+/* Whether a unit that can make bytes writes a value, or writes what affine maps
+ * make the value of. */
+static FrStatus
+find_byte_maker(FrPlanner *planner, int32_t value, bool *is_found)
+{
+	FrStatus status = FR_OK;
+	int32_t input;
+
+	while (status == FR_OK && fr_affine_before(planner, value, &input) >= 0)
+	{
+		value = input;
+		status = fr_plan_poll(planner);
+	}
+
+	const FrUnit *maker = unit_writing(planner, value);
+
+	*is_found = maker && can_write_bytes(planner, maker);
+	return status;
+}
+
+/* Take the affine maps before a quantisation as far as their product is
+ * finite; *value is what the first of them reads. */
+static FrStatus
+take_affine_before(FrPlanner *planner, FrInt8Unit *int8, int32_t *value)
+{
+	size_t channels = (size_t) shape_of(planner, int8->bytes)->dims[1];
+	FrStatus status = FR_OK;
+	int32_t input;
+
+	while (status == FR_OK && fr_affine_before(planner, *value, &input) >= 0 &&
+		   fold_affine(planner, int8, channels))
+	{
+		*value = input;
+		status = fr_plan_poll(planner);
+	}
+	return status;
+}
+
 /* The bytes that a QuantizeLinear makes: by the unit that writes what it
  * reads, or by a step of their own. */
 static FrStatus
@@ -537,19 +579,20 @@ take_quantize(FrPlanner *planner, int32_t index)
 	Quantization quantization;
 	FrInt8Unit found = {0};
 	FrStatus status;
+	bool is_wanted;
 
 	if (node->op != FR_OP_QUANTIZE || planner->is_claimed[index] ||
 		!can_be_bytes(planner, bytes, &quantization))
 		return FR_OK;
-	status = fill_quantize(planner, node, &found, &quantization);
-	if (status != FR_OK)
+	is_wanted = planner->is_byte[bytes];
+	if (!is_wanted &&
+		((status = find_byte_maker(planner, value, &is_wanted)) != FR_OK ||
+		 !is_wanted))
 		return status;
-
-	size_t channels = (size_t) shape_of(planner, bytes)->dims[1];
-
-	while (fr_affine_before(planner, value, &input) >= 0 &&
-		   fold_affine(planner, &found, channels))
-		value = input;
+	if ((status = fill_quantize(planner, node, &found, &quantization)) !=
+			FR_OK ||
+		(status = take_affine_before(planner, &found, &value)) != FR_OK)
+		return status;
 
 	FrUnit *maker = unit_writing(planner, value);
 	bool is_attached = maker && can_write_bytes(planner, maker);
@@ -589,7 +632,11 @@ fr_fuse_bytes(FrPlanner *planner)
 	FrStatus status = FR_OK;
 
 	for (int32_t i = 0; i < graph->node_count && status == FR_OK; i++)
+	{
 		status = take_quantize(planner, i);
+		if (status == FR_OK)
+			status = fr_plan_poll(planner);
+	}
 	for (int32_t i = 0; i < graph->node_count && status == FR_OK; i++)
 	{
 		FrUnit *unit = planner->unit_at[i];

@@ -80,9 +80,146 @@ test_quantised_parameters(void)
 	free(file.data);
 }
 
+/* ---- planning --------------------------------------------------------------- */
+
+static bool
+count_polls(void *context)
+{
+	int *polls = context;
+
+	(*polls)++;
+	return false;
+}
+
+/* Polls while a chain of sums is planned whose end is or is not quantised. */
+static int
+chain_polls(int sums, bool is_quantised)
+{
+	const float one = 1.0f;
+	OnnxModel model;
+	char name[16], inputs[32];
+	int polls = 0;
+
+	begin_map_model(&model, 16);
+	onnx_weight_f32(&model, "one", 0, NULL, &one);
+	onnx_node(&model, "Max", "v0", "x x", "v0");
+	for (int i = 0; i < sums; i++)
+	{
+		snprintf(name, sizeof name, "v%d", i + 1);
+		snprintf(inputs, sizeof inputs, "v%d one", i);
+		onnx_node(&model, "Add", name, inputs, name);
+	}
+	snprintf(name, sizeof name, "v%d", sums);
+	if (is_quantised)
+		add_qdq(&model, name, "y", 1.0f, 9);
+	else
+	{
+		onnx_node(&model, "Relu", "r", name, "r");
+		onnx_node(&model, "Abs", "y", "r", "y");
+	}
+	onnx_output(&model, "y", 0, NULL);
+
+	OnnxBuffer file = onnx_finish(&model);
+	FrCancel cancel = {count_polls, &polls};
+	FrError error = {0};
+	FrStatus status;
+	FrPlan *plan;
+	FrNet *net = check_net(&file, NULL, &fr_allocator_malloc, &status, &error);
+
+	status =
+		fr_net_plan(net, &CHECK_SHAPE(1, 16, 4, 4), &cancel, &plan, &error);
+	is_status(status, FR_OK, &error, "a chain of %d sums", sums);
+	fr_net_destroy(net);
+	free(file.data);
+	return polls;
+}
+
+static void
+test_chain(void)
+{
+	int more = chain_polls(50, true) - chain_polls(50, false);
+
+	ok(more >= 50, "planning polls for each sum before bytes: %d", more);
+}
+
+typedef struct Counted
+{
+	size_t live, peak;
+} Counted;
+
+static void *
+counted_alloc(void *context, size_t size)
+{
+	Counted *counted = context;
+	size_t *memory = malloc(size + 64);
+
+	if (!memory)
+		return NULL;
+	*memory = size;
+	counted->live += size;
+	if (counted->peak < counted->live)
+		counted->peak = counted->live;
+	return (char *) memory + 64;
+}
+
+static void
+counted_free(void *context, void *memory)
+{
+	Counted *counted = context;
+	size_t *start;
+
+	if (!memory)
+		return;
+	start = (size_t *) (void *) ((char *) memory - 64);
+	counted->live -= *start;
+	free(start);
+}
+
+/* Many quantisations of one wide value: what planning may take is checked
+ * before each. */
+static void
+test_planning_memory(void)
+{
+	enum
+	{
+		CHANNELS = 1 << 18,
+		READERS = 100
+	};
+	OnnxModel model;
+	char name[16];
+	Counted counted = {0};
+	FrAllocator allocator = {counted_alloc, counted_free, &counted};
+	FrNetOptions options = {.max_plan_bytes = 16u << 20};
+	FrError error = {0};
+	FrStatus status;
+	FrPlan *plan;
+
+	begin_map_model(&model, CHANNELS);
+	onnx_node(&model, "Relu", "r", "x", "r");
+	for (int i = 0; i < READERS; i++)
+	{
+		snprintf(name, sizeof name, "y%d", i);
+		add_qdq(&model, "r", name, 1.0f, 9);
+		onnx_output(&model, name, 0, NULL);
+	}
+
+	OnnxBuffer file = onnx_finish(&model);
+	FrNet *net = check_net(&file, &options, &allocator, &status, &error);
+
+	status =
+		fr_net_plan(net, &CHECK_SHAPE(1, CHANNELS, 1, 1), NULL, &plan, &error);
+	is_status(status, FR_ERR_LIMIT, &error, "too many quantisations");
+	ok(counted.peak < (size_t) 100 << 20, "memory at most: %zu MB",
+	   counted.peak >> 20);
+	fr_net_destroy(net);
+	free(file.data);
+}
+
 int
 main(void)
 {
+	test_chain();
+	test_planning_memory();
 	test_constants();
 	test_quantised_parameters();
 	return tap_done();
