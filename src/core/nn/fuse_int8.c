@@ -373,9 +373,13 @@ take_int8(FrPlanner *planner, int32_t index, FrUnit **made)
 	if (status != FR_OK || !has_bias)
 		return status;
 	for (int c = 0; c < found.out_channels; c++)
+	{
 		found.scale[c] =
 			(float) ((double) found.scale[c] * (double) quantization.scale *
 					 (double) weights.scale[weights.is_per_channel ? c : 0]);
+		if (!isfinite(found.scale[c]))
+			return FR_OK;
+	}
 	found.int8 = new_int8(planner, quantization);
 	if (!found.int8)
 		return FR_ERR_NOMEM;

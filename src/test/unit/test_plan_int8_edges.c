@@ -80,6 +80,125 @@ test_quantised_parameters(void)
 	free(file.data);
 }
 
+/* ---- numbers ---------------------------------------------------------------- */
+
+/* Scales whose product is no finite number: zeros stay zeros. */
+static void
+test_huge_scales(void)
+{
+	int8_t weights[16 * 16] = {0};
+	const uint8_t zero = 128;
+	float scale = 1e20f, scales[16];
+	OnnxModel model;
+
+	for (int c = 0; c < 16; c++)
+	{
+		weights[c * 16] = (int8_t) (c % 2);
+		scales[c] = 1e20f;
+	}
+	begin_map_model(&model, 16);
+	onnx_weight_f32(&model, "s", 0, NULL, &scale);
+	onnx_weight_raw(&model, "z", ONNX_UINT8, 0, NULL, &zero, 1);
+	onnx_node(&model, "QuantizeLinear", "q", "x s z", "q");
+	onnx_node(&model, "DequantizeLinear", "a", "q s z", "a");
+	onnx_weight_raw(&model, "w", ONNX_INT8, CHECK_DIMS(16, 16, 1, 1), weights,
+					sizeof weights);
+	onnx_weight_f32(&model, "ws", CHECK_DIMS(16), scales);
+	onnx_node(&model, "DequantizeLinear", "d", "w ws", "d");
+	onnx_attr_int(&model, "axis", 0);
+	onnx_node(&model, "Conv", "y", "a d", "y");
+	onnx_output(&model, "y", 0, NULL);
+	finish_exact(&model, &CHECK_SHAPE(1, 16, 3, 3), 0, "huge scales");
+}
+
+/* Zero points at the ends of signed bytes. */
+static void
+test_signed_ends(void)
+{
+	static const int8_t zeros[] = {-128, 127, 0};
+	const float scale = 1.0f / 64.0f;
+
+	for (int i = 0; i < 3; i++)
+	{
+		OnnxModel model;
+
+		begin_map_model(&model, 20);
+		onnx_weight_raw(&model, "z", ONNX_INT8, 0, NULL, &zeros[i], 1);
+		onnx_weight_f32(&model, "s", 0, NULL, &scale);
+		onnx_node(&model, "QuantizeLinear", "q", "x s z", "q");
+		onnx_node(&model, "DequantizeLinear", "a", "q s z", "a");
+		add_qconv(&model, "a", "c", square(20, 70, 2));
+		onnx_node(&model, "QuantizeLinear", "r", "c s z", "r");
+		onnx_node(&model, "DequantizeLinear", "b", "r s z", "b");
+		add_qconv(&model, "b", "y", square(70, 9, 1));
+		onnx_output(&model, "y", 0, NULL);
+		finish_exact(&model, &CHECK_SHAPE(2, 20, 9, 7), 2,
+					 "signed bytes, zero point at an end");
+	}
+}
+
+/* ---- readers ---------------------------------------------------------------- */
+
+/* A picture's bytes read with borders of 0, 1 and 2 pixels, and as floats. */
+static void
+add_picture_readers(OnnxModel *model, int channels, int zero)
+{
+	begin_map_model(model, channels);
+	add_qdq(model, "x", "a", 1.0f / 64.0f, zero);
+	add_qconv(model, "a", "p", point(channels, 16, 1));
+	add_qconv(model, "a", "q", square(channels, 16, 1));
+	add_qconv(model, "a", "o",
+			  (ConvLayer){channels, 16, 5, 5, 1, 1, 1, {2, 2, 2, 2}, true});
+	onnx_node(model, "Add", "s", "p q", "s");
+	onnx_node(model, "Add", "y", "s o", "y");
+	onnx_node(model, "Relu", "z", "a", "z");
+	onnx_output(model, "y", 0, NULL);
+	onnx_output(model, "z", 0, NULL);
+}
+
+static void
+test_few_channels(void)
+{
+	for (int c = 1; c <= 5; c++)
+	{
+		const int zero = (c - 1) * 60;
+		OnnxModel model;
+
+		add_picture_readers(&model, c, zero);
+		finish_exact(&model, &CHECK_SHAPE(3, c, 9, 7), 3,
+					 "bytes of a picture with several readers");
+
+		begin_map_model(&model, c);
+		add_qdq(&model, "x", "a", 1.0f / 64.0f, zero);
+		add_qconv(&model, "a", "p",
+				  (ConvLayer){c, c + 1, 3, 3, 3, 1, 1, {2, 0, 1, 2}, true});
+		add_qdq(&model, "p", "b", 1.0f / 4.0f, 255 - zero);
+		add_qconv(&model, "b", "y",
+				  (ConvLayer){c + 1, 21, 3, 3, 2, 1, 1, {0, 2, 2, 1}, true});
+		onnx_output(&model, "y", 0, NULL);
+		finish_exact(&model, &CHECK_SHAPE(3, c, 1, 5), 2, "one row, odd pads");
+	}
+}
+
+static void
+test_two_products(void)
+{
+	OnnxModel model;
+
+	begin_map_model(&model, 24);
+	onnx_node(&model, "Flatten", "f", "x", "f");
+	add_qdq(&model, "f", "a", 1.0f / 32.0f, 131);
+	add_weights(&model, "g", CHECK_DIMS(21, 24), 0);
+	onnx_node(&model, "Gemm", "g", "a g.d", "g");
+	onnx_attr_int(&model, "transB", 1);
+	add_qdq(&model, "g", "b", 1.0f / 4.0f, 100);
+	add_weights(&model, "h", CHECK_DIMS(21, 5), 1);
+	onnx_node(&model, "MatMul", "y", "b h.d", "y");
+	onnx_output(&model, "y", 0, NULL);
+	onnx_output(&model, "g", 0, NULL);
+	finish_exact(&model, &CHECK_SHAPE(5, 24, 1, 1), 2, "two products");
+}
+
 /* ---- planning --------------------------------------------------------------- */
 
 static bool
@@ -222,5 +341,9 @@ main(void)
 	test_planning_memory();
 	test_constants();
 	test_quantised_parameters();
+	test_huge_scales();
+	test_signed_ends();
+	test_few_channels();
+	test_two_products();
 	return tap_done();
 }
