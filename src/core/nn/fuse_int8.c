@@ -418,6 +418,29 @@ is_read_as_bytes(const FrPlanner *planner, int32_t value, bool is_weight,
 	return true;
 }
 
+/* Drop a Flatten or Reshape when INT8 units alone read it, which have found
+ * the bytes before it. */
+static void
+drop_flattened(FrPlanner *planner, int32_t index, FrUnit *const *unit_of)
+{
+	const FrNode *node = &planner->graph->nodes[index];
+	int32_t value = node->outputs[0];
+
+	if ((node->op != FR_OP_FLATTEN && node->op != FR_OP_RESHAPE) ||
+		planner->is_output[value] || use_count(planner, value) == 0)
+		return;
+	for (int32_t u = planner->use_first[value];
+		 u < planner->use_first[value + 1]; u++)
+	{
+		int32_t reader = planner->use_nodes[u];
+
+		if (!unit_of[reader] || !unit_of[reader]->is_flattened ||
+			planner->graph->nodes[reader].inputs[0] != value)
+			return;
+	}
+	planner->is_claimed[index] = true;
+}
+
 /* Drop the conversions that only INT8 units read, and calculate weights. */
 static FrStatus
 settle_dequantized(FrPlanner *planner, FrUnit *const *unit_of)
@@ -468,6 +491,8 @@ fr_fuse_int8(FrPlanner *planner)
 	}
 	if (status != FR_OK)
 		return status;
+	for (int32_t i = 0; i < graph->node_count; i++)
+		drop_flattened(planner, i, unit_of);
 	return settle_dequantized(planner, unit_of);
 }
 

@@ -199,6 +199,34 @@ test_two_products(void)
 	finish_exact(&model, &CHECK_SHAPE(5, 24, 1, 1), 2, "two products");
 }
 
+/* Two products of one flattened map: nobody needs it as floats. */
+static void
+test_shared_flatten(void)
+{
+	const FrShape shape = CHECK_SHAPE(2, 16, 2, 2);
+	OnnxModel model;
+
+	begin_map_model(&model, 16);
+	add_qdq(&model, "x", "a", 1.0f / 64.0f, 128);
+	onnx_node(&model, "Flatten", "f", "a", "f");
+	add_weights(&model, "g", CHECK_DIMS(64, 40), 1);
+	add_weights(&model, "h", CHECK_DIMS(64, 24), 1);
+	onnx_node(&model, "MatMul", "g", "f g.d", "g");
+	onnx_node(&model, "MatMul", "h", "f h.d", "h");
+	onnx_output(&model, "g", 0, NULL);
+	onnx_output(&model, "h", 0, NULL);
+
+	OnnxBuffer file = onnx_finish(&model);
+	FrNet *net;
+	FrPlan *plan = make_plan(&file, NULL, &shape, &net);
+
+	check_exact(&file, &shape, 2, "two products of one map");
+	is_int(check_count_steps(plan, "from bytes"), 0,
+		   "the flattened map is not calculated");
+	fr_net_destroy(net);
+	free(file.data);
+}
+
 /* ---- planning --------------------------------------------------------------- */
 
 static bool
@@ -345,5 +373,6 @@ main(void)
 	test_signed_ends();
 	test_few_channels();
 	test_two_products();
+	test_shared_flatten();
 	return tap_done();
 }
