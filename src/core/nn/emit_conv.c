@@ -361,6 +361,43 @@ fr_emit_conv(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 			: "");
 }
 
+/* The map of floats, or of bytes, that a depthwise convolution stores. */
+static FrStatus
+fill_depthwise_output(FrPlanner *planner, const FrUnit *unit, FrStep *step)
+{
+	FrDepthwiseTask *task = &step->u.depthwise;
+	const FrSlot *out = &planner->slots[unit->out_slot];
+
+	if (unit->int8)
+	{
+		task->bytes = (uint8_t *) fr_slot_data(planner, unit->out_slot);
+		task->byte_block = out->block * (ptrdiff_t) sizeof(float);
+		task->byte_row = out->row * (ptrdiff_t) sizeof(float);
+		step->byte_image = out->image * (ptrdiff_t) sizeof(float);
+		return fr_emit_quantizer(planner, unit->int8, unit->out_channels,
+								 &task->quantize);
+	}
+	task->output = fr_slot_data(planner, unit->out_slot);
+	task->out_block = out->block;
+	task->out_row = out->row;
+	return FR_OK;
+}
+
+/* Cut a depthwise convolution; bytes in whole blocks of theirs. */
+static void
+split_depthwise(const FrUnit *unit, FrStep *step)
+{
+	const FrDepthwiseTask *task = &step->u.depthwise;
+	double work = (double) task->blocks * FR_BLOCK * task->out_h * task->out_w *
+				  task->kernel_h * task->kernel_w;
+	int size = unit->int8 ? FR_BYTE_BLOCKS : 1;
+
+	fr_split_map(step, work, task->out_h,
+				 unit->strip ? 1 : (task->blocks + size - 1) / size);
+	if (step->split == FR_SPLIT_BLOCKS)
+		step->split_size *= size;
+}
+
 FrStatus
 fr_emit_depthwise(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 {
@@ -383,23 +420,8 @@ fr_emit_depthwise(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	task->tap_col = (ptrdiff_t) FR_BLOCK * window->dilation[1];
 	task->kernel_h = window->kernel[0];
 	task->kernel_w = window->kernel[1];
-	if (unit->int8)
-	{
-		task->bytes = (uint8_t *) fr_slot_data(planner, unit->out_slot);
-		task->byte_block = out->block * (ptrdiff_t) sizeof(float);
-		task->byte_row = out->row * (ptrdiff_t) sizeof(float);
-		step->byte_image = out->image * (ptrdiff_t) sizeof(float);
-		status = fr_emit_quantizer(planner, unit->int8, unit->out_channels,
-								   &task->quantize);
-		if (status != FR_OK)
-			return status;
-	}
-	else
-	{
-		task->output = fr_slot_data(planner, unit->out_slot);
-		task->out_block = out->block;
-		task->out_row = out->row;
-	}
+	if ((status = fill_depthwise_output(planner, unit, step)) != FR_OK)
+		return status;
 	task->blocks = in->blocks;
 	task->out_h = out->height;
 	task->out_w = out->width;
@@ -411,15 +433,11 @@ fr_emit_depthwise(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	}
 	task->weights = packed->data;
 
-	double work = (double) in->blocks * FR_BLOCK * out->height * out->width *
-				  task->kernel_h * task->kernel_w;
-
 	step->description.weight_bytes = packed->bytes;
 	step->description.flops = 2.0 * (double) step->images * unit->out_channels *
 							  out->height * out->width * task->kernel_h *
 							  task->kernel_w;
-	fr_split_map(step, work, out->height,
-				 unit->strip || unit->int8 ? 1 : in->blocks);
+	split_depthwise(unit, step);
 	return fr_describe(planner, step, "depthwise %dx%d s%d%s%s%s %s",
 					   task->kernel_h, task->kernel_w, window->stride[0],
 					   fr_fused_text(unit), unit->operand >= 0 ? " +add" : "",

@@ -14,7 +14,10 @@
 /* Weights larger than this are cut by output channels, not by rows, so that
  * they are read once; unless one piece of blocks would be too much work. */
 #define LARGE_WEIGHTS_BYTES (512u << 10)
-#define MAX_BLOCKS_WORK		(8 * PIECE_WORK)
+#define MAX_BLOCKS_WORK		(3 * PIECE_WORK)
+
+/* Floats that a conversion reads or writes between two polls. */
+#define PIECE_FLOATS 4e6
 
 /* Whole tiles of every instruction set. */
 #define COLUMNS_PIECE 84
@@ -179,6 +182,26 @@ flatten_images(FrStep *step)
 	step->images = 1;
 }
 
+/* Cut by rows, or a low and wide map by columns. */
+static void
+split_pixels(FrStep *step, double pieces, int height, int width)
+{
+	step->split = FR_SPLIT_NONE;
+	if (pieces <= 1.0)
+		return;
+	if (height >= pieces || height >= width / COLUMNS_PIECE)
+	{
+		step->split = FR_SPLIT_ROWS;
+		step->split_size = height >= pieces ? (int) (height / pieces) : 1;
+	}
+	else
+	{
+		step->split = FR_SPLIT_COLUMNS;
+		step->split_size =
+			((int) (width / pieces) / COLUMNS_PIECE + 1) * COLUMNS_PIECE;
+	}
+}
+
 /* Choose the axis along which a large convolution is cut; blocks in whole
  * blocks of bytes. */
 static void
@@ -202,18 +225,8 @@ split_int8(FrStep *step)
 			FR_BYTE_BLOCKS;
 		step->split_weights = (size_t) depth;
 	}
-	else if (task->out_h > 1)
-	{
-		step->split = FR_SPLIT_ROWS;
-		step->split_size =
-			task->out_h >= pieces ? (int) (task->out_h / pieces) : 1;
-	}
 	else
-	{
-		step->split = FR_SPLIT_COLUMNS;
-		step->split_size =
-			((int) (task->out_w / pieces) / COLUMNS_PIECE + 1) * COLUMNS_PIECE;
-	}
+		split_pixels(step, pieces, task->out_h, task->out_w);
 }
 
 static FrStatus
@@ -273,9 +286,10 @@ emit_quantize(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	if (status != FR_OK)
 		return status;
 	step->byte_image = in_bytes(out->image);
-	fr_split_rows(step,
-				  (double) in->blocks * in->lanes * in->height * in->width,
-				  in->height);
+	split_pixels(step,
+				 (double) in->blocks * in->lanes * in->height * in->width /
+					 PIECE_FLOATS,
+				 in->height, in->width);
 	return fr_describe(planner, step, "to bytes %s", planner->kernels->isa);
 }
 
@@ -300,9 +314,10 @@ emit_dequantize(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 		.scale = unit->int8->scale,
 	};
 	step->byte_image = in_bytes(in->image);
-	fr_split_rows(step,
-				  (double) out->blocks * FR_BLOCK * out->height * out->width,
-				  out->height);
+	split_pixels(step,
+				 (double) out->blocks * FR_BLOCK * out->height * out->width /
+					 PIECE_FLOATS,
+				 out->height, out->width);
 	return fr_describe(planner, step, "from bytes %s", planner->kernels->isa);
 }
 

@@ -238,7 +238,14 @@ run_depthwise(const FrStep *step, int64_t image, Piece piece,
 	else if (step->split == FR_SPLIT_BLOCKS)
 	{
 		task.input += piece.first * task.in_block;
-		task.output += piece.first * task.out_block;
+		if (task.bytes)
+		{
+			task.bytes += piece.first / FR_BYTE_BLOCKS * task.byte_block;
+			task.quantize.scale += (ptrdiff_t) piece.first * FR_BLOCK;
+			task.quantize.shift += (ptrdiff_t) piece.first * FR_BLOCK;
+		}
+		else
+			task.output += piece.first * task.out_block;
 		if (task.residual)
 			task.residual += piece.first * task.res_block;
 		task.weights +=

@@ -8,11 +8,14 @@ fr_int8_extent(const FrStep *step)
 {
 	const FrInt8ConvTask *task = &step->u.int8;
 
+	bool is_columns = step->split == FR_SPLIT_COLUMNS;
+
 	if (step->kind == FR_UNIT_QUANTIZE)
-		return step->u.quantize.height;
+		return is_columns ? step->u.quantize.width : step->u.quantize.height;
 	if (step->kind == FR_UNIT_DEQUANTIZE)
-		return step->u.dequantize.height;
-	return step->split == FR_SPLIT_COLUMNS	? task->out_w
+		return is_columns ? step->u.dequantize.width
+						  : step->u.dequantize.height;
+	return is_columns						? task->out_w
 		   : step->split == FR_SPLIT_BLOCKS ? task->out_blocks
 											: task->out_h;
 }
@@ -92,9 +95,21 @@ run_quantize(const FrStep *step, int64_t image, int first, int count,
 {
 	FrQuantizeTask task = step->u.quantize;
 
-	task.input += (ptrdiff_t) image * step->in_image + first * task.in_row;
-	task.bytes += (ptrdiff_t) image * step->byte_image + first * task.byte_row;
-	task.height = count;
+	task.input += (ptrdiff_t) image * step->in_image;
+	task.bytes += (ptrdiff_t) image * step->byte_image;
+	if (step->split == FR_SPLIT_COLUMNS)
+	{
+		task.input += (ptrdiff_t) first * task.lanes;
+		task.bytes += (ptrdiff_t) first *
+					  (task.lanes == FR_BLOCK ? FR_BYTE_BLOCK : FR_QUAD);
+		task.width = count;
+	}
+	else
+	{
+		task.input += first * task.in_row;
+		task.bytes += first * task.byte_row;
+		task.height = count;
+	}
 	kernels->quantize(&task);
 }
 
@@ -104,9 +119,20 @@ run_dequantize(const FrStep *step, int64_t image, int first, int count,
 {
 	FrDequantizeTask task = step->u.dequantize;
 
-	task.bytes += (ptrdiff_t) image * step->byte_image + first * task.byte_row;
-	task.output += (ptrdiff_t) image * step->out_image + first * task.out_row;
-	task.height = count;
+	task.bytes += (ptrdiff_t) image * step->byte_image;
+	task.output += (ptrdiff_t) image * step->out_image;
+	if (step->split == FR_SPLIT_COLUMNS)
+	{
+		task.bytes += first * task.byte_pixel;
+		task.output += (ptrdiff_t) first * FR_BLOCK;
+		task.width = count;
+	}
+	else
+	{
+		task.bytes += first * task.byte_row;
+		task.output += first * task.out_row;
+		task.height = count;
+	}
 	kernels->dequantize(&task);
 }
 

@@ -227,7 +227,7 @@ test_shared_flatten(void)
 	free(file.data);
 }
 
-/* ---- planning --------------------------------------------------------------- */
+/* ---- polls ------------------------------------------------------------------ */
 
 static bool
 count_polls(void *context)
@@ -237,6 +237,88 @@ count_polls(void *context)
 	(*polls)++;
 	return false;
 }
+
+/* How often the first step whose kernel's text begins so polls. */
+static int
+step_polls(const OnnxBuffer *file, const FrShape *shape, const char *kernel)
+{
+	int polls = 0;
+	FrCancel cancel = {count_polls, &polls};
+	FrNet *net;
+	FrPlan *plan = make_plan(file, NULL, shape, &net);
+	FrPlanStep step = {0};
+	int index = -1;
+
+	check_fill_input(fr_plan_input(plan, 0), shape, 77);
+	fr_plan_run(plan, NULL, NULL);
+	do
+		fr_plan_step(plan, ++index, &step);
+	while (index + 1 < fr_plan_step_count(plan) &&
+		   strncmp(step.kernel, kernel, strlen(kernel)) != 0);
+	fr_plan_run_step(plan, index, &cancel, NULL);
+	diag("%s: %d polls", step.kernel, polls);
+	fr_net_destroy(net);
+	return polls;
+}
+
+/* A map of one or two rows is cut by columns or blocks: conversions, and a
+ * depthwise convolution that stores bytes. */
+static void
+test_low_maps(void)
+{
+	FrShape shape = CHECK_SHAPE(1, 64, 1, 70000);
+	OnnxBuffer file;
+	OnnxModel model;
+
+	begin_map_model(&model, 64);
+	onnx_node(&model, "Relu", "r", "x", "r");
+	add_qdq(&model, "r", "a", 1.0f / 64.0f, 7);
+	onnx_node(&model, "Neg", "y", "a", "y");
+	add_qconv(&model, "a", "c", point(64, 1, 1));
+	onnx_output(&model, "y", 0, NULL);
+	onnx_output(&model, "c", 0, NULL);
+	file = onnx_finish(&model);
+	check_exact(&file, &shape, 1, "conversions of one row");
+	ok(step_polls(&file, &shape, "to bytes") > 1, "to bytes, in pieces");
+	ok(step_polls(&file, &shape, "from bytes") > 1, "from bytes, in pieces");
+	free(file.data);
+
+	begin_map_model(&model, 150);
+	add_qdq(&model, "x", "a", 1.0f / 64.0f, 100);
+	add_qconv(&model, "a", "w",
+			  (ConvLayer){150, 150, 3, 3, 1, 1, 150, {1, 1, 1, 1}, true});
+	add_qdq(&model, "w", "b", 0.25f, 90);
+	add_qconv(&model, "b", "y", point(150, 3, 1));
+	onnx_output(&model, "y", 0, NULL);
+	shape = CHECK_SHAPE(1, 150, 1, 3000);
+	file = onnx_finish(&model);
+	check_exact(&file, &shape, 1, "bytes of a depthwise convolution");
+	ok(step_polls(&file, &shape, "depthwise") > 1, "in pieces");
+	free(file.data);
+}
+
+/* The same of a convolution. */
+static void
+test_low_convolution(void)
+{
+	const FrShape shape = CHECK_SHAPE(1, 96, 2, 8192);
+	OnnxModel model;
+
+	begin_map_model(&model, 96);
+	add_qdq(&model, "x", "a", 1.0f / 64.0f, 128);
+	add_qconv(&model, "a", "c", point(96, 96, 1));
+	add_qdq(&model, "c", "b", 1.0f, 128);
+	add_qconv(&model, "b", "y", point(96, 4, 1));
+	onnx_output(&model, "y", 0, NULL);
+
+	OnnxBuffer file = onnx_finish(&model);
+
+	check_exact(&file, &shape, 2, "a convolution of two rows");
+	ok(step_polls(&file, &shape, "int8 conv") > 2, "in more than two pieces");
+	free(file.data);
+}
+
+/* ---- planning --------------------------------------------------------------- */
 
 /* Polls while a chain of sums is planned whose end is or is not quantised. */
 static int
@@ -374,5 +456,7 @@ main(void)
 	test_few_channels();
 	test_two_products();
 	test_shared_flatten();
+	test_low_maps();
+	test_low_convolution();
 	return tap_done();
 }
