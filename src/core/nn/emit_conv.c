@@ -195,15 +195,39 @@ flatten_images(FrStep *step)
 	return true;
 }
 
-/* All images in one task when their maps are small. */
+/* The kernels that run a convolution. */
+static const FrNnKernels *
+conv_kernels(const FrPlanner *planner, const FrStep *step)
+{
+	return step->is_unpaired ? planner->kernels->unpaired
+							 : planner->kernels->nn;
+}
+
+/* Multiply-adds of one image, or of those that one task spans. */
+static double
+conv_work(const FrStep *step)
+{
+	const FrConvTask *task = &step->u.conv;
+
+	return (double) step->groups * task->out_blocks * FR_BLOCK *
+		   task->in_channels * task->kernel_h * task->kernel_w * task->out_h *
+		   task->out_w * (task->images > 1 ? task->images : 1);
+}
+
+/* All images in one task when their maps are small; unless the task could
+ * only be cut between images, and one is much work. */
 static bool
-join_images(FrStep *step)
+join_images(const FrPlanner *planner, FrStep *step)
 {
 	FrConvTask *task = &step->u.conv;
+	double work = conv_work(step);
+	double group_work = work * (double) step->images / task->out_blocks *
+						conv_kernels(planner, step)->conv_group_blocks;
 
 	if (step->groups > 1 || step->images == 1 ||
 		task->out_h * task->out_w > SMALL_MAP_PIXELS ||
-		step->images > INT_MAX / SMALL_MAP_PIXELS)
+		step->images > INT_MAX / SMALL_MAP_PIXELS ||
+		(work > PIECE_WORK && group_work > MAX_GROUP_WORK))
 		return false;
 	task->images = (int) step->images;
 	task->in_image = step->in_image;
@@ -219,13 +243,9 @@ split_conv(FrPlanner *planner, const FrUnit *unit, const FrPacked *packed,
 		   FrStep *step)
 {
 	const FrConvTask *task = &step->u.conv;
-	const FrNnKernels *kernels =
-		step->is_unpaired ? planner->kernels->unpaired : planner->kernels->nn;
+	const FrNnKernels *kernels = conv_kernels(planner, step);
 	int group_blocks = kernels->conv_group_blocks;
-	double work = (double) step->groups * task->out_blocks * FR_BLOCK *
-				  task->in_channels * task->kernel_h * task->kernel_w *
-				  task->out_h * task->out_w * /* a piece is of all groups */
-				  (task->images > 1 ? task->images : 1);
+	double work = conv_work(step); /* a piece is of all groups */
 	double pieces = work / PIECE_WORK;
 
 	step->split = FR_SPLIT_NONE;
@@ -348,7 +368,7 @@ fr_emit_conv(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 							  task->kernel_h * task->kernel_w;
 	if (!unit->strip && !flatten_images(step) &&
 		!flatten_pixels(planner, unit, step))
-		join_images(step);
+		join_images(planner, step);
 	split_conv(planner, unit, packed, step);
 	return fr_describe(
 		planner, step, "conv %dx%d s%d%s %dc%s%s%s %s%s", task->kernel_h,

@@ -61,39 +61,136 @@ make_plan(const OnnxBuffer *file, const char *isa, const FrShape *shape,
 	return plan;
 }
 
-/* Enough images for more than one piece. */
+/* Every image of a batch gets the bits that it gets alone. */
 static void
-check_batch(const OnnxBuffer *file, const char *isa, int channels)
+check_batch(const OnnxBuffer *file, const char *isa, int64_t images,
+			FrShape one, const char *what)
 {
-	enum
-	{
-		IMAGES = 20
-	};
-	const FrShape one = CHECK_SHAPE(1, channels, 7, 7);
-	const FrShape all = CHECK_SHAPE(IMAGES, channels, 7, 7);
-	const size_t count = (size_t) channels * 49;
+	FrShape all = one;
 	FrNet *net, *other;
-	FrPlan *batch = make_plan(file, isa, &all, &net);
-	FrPlan *single = make_plan(file, isa, &one, &other);
-	float *images = malloc(IMAGES * count * sizeof(float));
+	size_t in = 0, out = 0;
+	const FrShape *output;
 	int wrong = 0;
 
-	check_fill_input(images, &all, 9);
-	memcpy(fr_plan_input(batch, 0), images, IMAGES * count * sizeof(float));
+	if (!fr_kernels_by_name(isa))
+		return;
+	all.dims[0] = images;
+
+	FrPlan *batch = make_plan(file, isa, &all, &net);
+	FrPlan *single = make_plan(file, isa, &one, &other);
+
+	fr_plan_output(single, 0, &output);
+	fr_shape_count(&one, &in);
+	fr_shape_count(output, &out);
+
+	float *inputs = malloc((size_t) images * in * sizeof(float));
+
+	check_fill_input(inputs, &all, 9);
+	memcpy(fr_plan_input(batch, 0), inputs,
+		   (size_t) images * in * sizeof(float));
 	fr_plan_run(batch, NULL, NULL);
-	for (size_t n = 0; n < IMAGES; n++)
+	for (size_t n = 0; n < (size_t) images; n++)
 	{
-		memcpy(fr_plan_input(single, 0), images + n * count,
-			   count * sizeof(float));
+		memcpy(fr_plan_input(single, 0), inputs + n * in, in * sizeof(float));
 		fr_plan_run(single, NULL, NULL);
 		wrong += memcmp(fr_plan_output(single, 0, NULL),
-						fr_plan_output(batch, 0, NULL) + n * count,
-						count * sizeof(float)) != 0;
+						fr_plan_output(batch, 0, NULL) + n * out,
+						out * sizeof(float)) != 0;
 	}
-	is_int(wrong, 0, "%s: the same bits in any batch", isa);
-	free(images);
+	is_int(wrong, 0, "%s: %s, the same bits in any batch", isa, what);
+	free(inputs);
 	fr_net_destroy(net);
 	fr_net_destroy(other);
+}
+
+/* One convolution with stride 2 and other padding at each side. */
+static OnnxBuffer
+strided_model(int in, int out)
+{
+	OnnxModel model;
+
+	begin_map_model(&model, in);
+	add_conv(&model, "x", "y",
+			 (ConvLayer){.in = in,
+						 .out = out,
+						 .kernel_h = 3,
+						 .stride = 2,
+						 .pads = {1, 1, 0, 1},
+						 .has_bias = true});
+	onnx_output(&model, "y", 0, NULL);
+	return onnx_finish(&model);
+}
+
+/* Pictures and maps up to 8 x 8 outputs; filters that are cut by blocks. */
+static void
+test_strided(void)
+{
+	for (int in = 3; in <= 64; in += 61)
+	{
+		OnnxBuffer file = strided_model(in, 40);
+
+		for (int size = 1; size <= 8; size += size < 3 ? 1 : 5)
+			for (int i = 0; i < CHECK_ISA_COUNT; i++)
+				check_batch(&file, check_isas[i], 5,
+							CHECK_SHAPE(1, in, 2 * size, 2 * size + 1),
+							"stride 2");
+		free(file.data);
+	}
+
+	OnnxBuffer file = strided_model(192, 300);
+
+	check_plan_file(&file, &CHECK_SHAPE(6, 192, 14, 14), -1, "filters of 2 MB");
+	for (int i = 0; i < CHECK_ISA_COUNT; i++)
+		check_batch(&file, check_isas[i], 6, CHECK_SHAPE(1, 192, 14, 14),
+					"filters of 2 MB");
+	free(file.data);
+}
+
+static bool
+count_polls(void *context)
+{
+	int *polls = context;
+
+	(*polls)++;
+	return false;
+}
+
+/* Polls of the first convolution. */
+static int
+conv_polls(const OnnxBuffer *file, const FrShape *shape)
+{
+	int polls = 0, index = -1;
+	FrCancel cancel = {count_polls, &polls};
+	FrPlanStep step = {0};
+	FrNet *net;
+	FrPlan *plan = make_plan(file, fr_kernels_best()->isa, shape, &net);
+
+	check_fill_input(fr_plan_input(plan, 0), shape, 77);
+	fr_plan_run(plan, NULL, NULL);
+	do
+		fr_plan_step(plan, ++index, &step);
+	while (index + 1 < fr_plan_step_count(plan) &&
+		   strncmp(step.kernel, "conv", 4) != 0);
+	fr_plan_run_step(plan, index, &cancel, NULL);
+	diag("%s: %d polls", step.kernel, polls);
+	fr_net_destroy(net);
+	return polls;
+}
+
+/* Small layers run for all images at once; a large one does not, if it would
+ * then be cut between images only. */
+static void
+test_pieces(void)
+{
+	OnnxBuffer file = small_model(96);
+
+	ok(conv_polls(&file, &CHECK_SHAPE(20, 96, 7, 7)) <= 4,
+	   "20 images in few pieces");
+	free(file.data);
+	file = strided_model(1024, 96);
+	ok(conv_polls(&file, &CHECK_SHAPE(24, 1024, 16, 16)) >= 48,
+	   "each of 24 images in several pieces");
+	free(file.data);
 }
 
 int
@@ -103,8 +200,10 @@ main(void)
 
 	test_values();
 	for (int i = 0; i < CHECK_ISA_COUNT; i++)
-		if (fr_kernels_by_name(check_isas[i]))
-			check_batch(&file, check_isas[i], 96);
+		check_batch(&file, check_isas[i], 20, CHECK_SHAPE(1, 96, 7, 7),
+					"more than one piece");
 	free(file.data);
+	test_strided();
+	test_pieces();
 	return tap_done();
 }
