@@ -203,8 +203,10 @@ test_batch(void)
 	is_int(winograd, 1, "a Winograd convolution is among them");
 	fr_net_destroy(net);
 	for (int k = 0; k < CHECK_ISA_COUNT; k++)
-		check_strips(&file, check_isas[k], &(FrShape){4, {3, 3, 21, 26}},
-					 "a few images");
+		if (fr_kernels_by_name(check_isas[k]))
+			ok(check_strips(&file, check_isas[k], &(FrShape){4, {3, 3, 21, 26}},
+							"a few images") > 2,
+			   "%s: a few images in strips", check_isas[k]);
 	free(file.data);
 }
 
