@@ -23,6 +23,7 @@ if [ ! -x "$tool" ]; then
 fi
 "$tool" 16 >"$dir/people.onnx"
 "$tool" 16 2 >"$dir/others.onnx"
+"$tool" 1 3 64 >"$dir/wide.onnx"
 
 unset PGOPTIONS PGDATABASE PGSERVICE || true
 "$bin/initdb" -N -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C >/dev/null
@@ -169,6 +170,14 @@ is "$(count .weights) $(test -e "$file" && echo there)" '1 ' 'the file used long
 is "$(embed people) $(count .weights)" "$want 2" 'and is made again where there is room'
 psql -c 'SET facerec.weight_cache_size = 10' -c "SELECT face_embed_aligned(data, 'others') IS NULL FROM input WHERE name = 'crop.png'" >/dev/null
 is "$(count .weights)" 2 'a smaller limit removes nothing by itself'
+
+# ---- a session that may use little memory ---------------------------------------------
+load wide wide.onnx '{}'
+embed wide >/dev/null
+wide=$(ls -i "$cache"/*.weights)
+narrow=$(psql -c "SET facerec.max_inference_memory = '1MB'" -c "SELECT face_embed_aligned(data, 'wide') IS NULL FROM input WHERE name = 'crop.png'" 2>&1 || true)
+is "$([[ $narrow == *ERROR* ]] && echo refused) $(ls -i "$cache"/*.weights)" "refused $wide" 'a limit of one session takes no file from the others'
+psql -c "SELECT face_model_drop('wide')" >/dev/null
 
 # ---- a half as large ------------------------------------------------------------------
 load halves people.onnx '{"weight_storage": "fp16"}'

@@ -334,8 +334,9 @@ load_mapped(const FrModelRow *row, const FrNetOptions *options)
 	if (are_mapped && make_nets(entry, &error) == FR_OK)
 		return entry;
 
-	/* What the table has will do, or tell what is wrong. */
-	if (are_mapped && error.status != FR_ERR_NOMEM)
+	/* What the table has will do, or tell what is wrong.  Other failures than
+	 * damage are those of the row or of this session's limits. */
+	if (are_mapped && error.status == FR_ERR_CORRUPT)
 		for (int i = 0; i < count_nets(entry); i++)
 			fr_weight_cache_discard(&entry->keys[i]);
 	MemoryContextDelete(entry->memory);

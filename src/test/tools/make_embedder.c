@@ -2,11 +2,13 @@
  * make_embedder.c: write the ONNX file of an embedder of a given size to
  * standard output.
  *
- * usage: make_embedder megabytes [seed]
+ * usage: make_embedder megabytes [seed [maps]]
  *
  * A convolution and two fully connected layers with random weights: nothing
  * that recognises anybody, but a model of the preset arcface that is as large
- * as asked for.  Recovery tests and benchmarks use it.
+ * as asked for.  With maps, a convolution comes first that makes so many maps
+ * of the whole picture, which take memory.  Recovery tests and benchmarks use
+ * it.
  */
 #include "test/unit/onnx_build.h"
 
@@ -47,19 +49,27 @@ main(int argc, char **argv)
 {
 	double megabytes = argc > 1 ? atof(argv[1]) : 0;
 	int64_t hidden = (int64_t) (megabytes * 1e6 / (4 * (FEATURES + DIMS)));
+	int maps = argc > 3 ? atoi(argv[3]) : 0;
 	OnnxModel model;
 
-	if (argc < 2 || argc > 3 || hidden < 1 || hidden > 1000000)
+	if (argc < 2 || argc > 4 || hidden < 1 || hidden > 1000000 || maps < 0 ||
+		maps > 1000)
 	{
-		fprintf(stderr, "usage: %s megabytes [seed]\n", argv[0]);
+		fprintf(stderr, "usage: %s megabytes [seed [maps]]\n", argv[0]);
 		return 2;
 	}
 	state = argc > 2 ? (uint32_t) atoi(argv[2]) : 1;
 	onnx_begin(&model, 13);
 	onnx_input(&model, "x", 4, (int64_t[]){-1, 3, SIDE, SIDE});
 	onnx_output(&model, "y", 2, (int64_t[]){-1, DIMS});
-	add_weights(&model, "w1", 4, (int64_t[]){MAPS, 3, PATCH, PATCH}, 16.0);
-	onnx_node(&model, "Conv", "patches", "x w1", "a");
+	if (maps > 0)
+	{
+		add_weights(&model, "w0", 4, (int64_t[]){maps, 3, 1, 1}, 3.0);
+		onnx_node(&model, "Conv", "maps", "x w0", "m");
+	}
+	add_weights(&model, "w1", 4,
+				(int64_t[]){MAPS, maps > 0 ? maps : 3, PATCH, PATCH}, 16.0);
+	onnx_node(&model, "Conv", "patches", maps > 0 ? "m w1" : "x w1", "a");
 	onnx_attr_ints(&model, "strides", 2, (int64_t[]){PATCH, PATCH});
 	onnx_node(&model, "Flatten", "flat", "a", "b");
 	add_weights(&model, "w2", 2, (int64_t[]){FEATURES, hidden}, 20.0);
