@@ -6,11 +6,11 @@ set -eu
 data=$(pwd)/sql_tests/data
 tool=$(pwd)/build/tools/make_embedder
 bin=${PGBIN:-$(pg_config --bindir)} dir=$(mktemp -d) n=0
-cache=$dir/data/pgsql_tmp_facerec
+cache=$dir/data/base/pgsql_tmp_facerec
 trap 'for d in standby data; do "$bin/pg_ctl" -D "$dir/$d" -m immediate stop >/dev/null 2>&1 || true; done; rm -rf "$dir"' EXIT
 is() { n=$((n + 1)); if [[ $1 == "$2" ]]; then echo "ok $n - $3"; else echo "not ok $n - $3"; printf "# got '%s' want '%s'\n" "$1" "$2"; fi; }
 psql() { PGOPTIONS="-c client_min_messages=warning" "$bin/psql" -XAtq -v ON_ERROR_STOP=1 -h "$dir" -p 5432 -U postgres -d postgres "$@"; }
-start() { "$bin/pg_ctl" -w -D "$dir/data" -l "$dir/log" -o "-k $dir -p 5432 -c listen_addresses= -c fsync=off -c wal_level=replica" start >/dev/null; }
+start() { "$bin/pg_ctl" -w -D "$dir/data" -l "$dir/log" -o "-k $dir -p 5432 -c listen_addresses= -c fsync=off -c wal_level=replica -c wal_log_hints=on -c wal_keep_size=256MB" start >/dev/null; }
 stop() { "$bin/pg_ctl" -w -D "$dir/data" -m "${1:-fast}" stop >/dev/null; }
 embed() { psql -c "SELECT md5(face_embed_aligned(data, '$1')::text) FROM input WHERE name = 'crop.png'"; }
 count() { find "$cache" -name "*$1" 2>/dev/null | wc -l; }
@@ -208,4 +208,12 @@ is "$(find "$dir/standby" -name '*.weights' | wc -l)" 0 'a base backup has no fi
 standby() { "$bin/psql" -XAtq -h "$dir" -p 5433 -U postgres -d postgres -c "SELECT md5(face_embed_aligned(data, 'people')::text) FROM input WHERE name = 'crop.png'"; }
 is "$(standby) $(standby)" "$want $want" 'a standby embeds as the primary does'
 is "$(find "$dir/standby" -name '*.weights' -exec cmp {} "$dir/good" \; | wc -l) $(find "$dir/standby" -name '*.weights' | wc -l)" '0 1' 'and has a file of its own, the same'
+
+# ---- a rewound server -----------------------------------------------------------------------
+"$bin/pg_ctl" -w -D "$dir/standby" promote >/dev/null
+"$bin/psql" -XAtq -h "$dir" -p 5433 -U postgres -d postgres -c 'CHECKPOINT'
+psql -c 'CREATE TABLE lost ()'
+stop
+"$bin/pg_rewind" --debug --dry-run -D "$dir/data" --source-server="host=$dir port=5433 user=postgres dbname=postgres" >"$dir/rewind" 2>&1 || cat "$dir/rewind"
+is "$(grep -q 'postgresql.conf (COPY)' "$dir/rewind" && echo ran) $(grep pgsql_tmp "$dir/rewind" | grep -Ec '[(](COPY|CREATE)' || true)" 'ran 0' 'pg_rewind copies no files of packed weights'
 echo "1..$n"

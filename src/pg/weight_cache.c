@@ -1,7 +1,7 @@
 /*
  * weight_cache.c: the files of weight_cache.h.
  *
- * pgsql_tmp_facerec/ in the data directory holds
+ * base/pgsql_tmp_facerec/ in the data directory holds
  *     <model>.<identity>.weights   image and packed weights; never changes
  *     <model>.<identity>.checked   a line that names the file whose checksums
  *                                  were found right since the server started
@@ -38,9 +38,10 @@
 #error "PostgreSQL 14 or later is needed"
 #endif
 
-/* Base backups and pg_rewind leave out what starts with pgsql_tmp; the server
- * removes only base/pgsql_tmp when it starts. */
-#define CACHE_DIR "pgsql_tmp_facerec"
+/* Base backups and pg_checksums leave out what starts with pgsql_tmp,
+ * pg_rewind what has it behind a slash.  The server empties base/pgsql_tmp
+ * when it starts, no other. */
+#define CACHE_DIR "base/pgsql_tmp_facerec"
 #define LOCK_PATH CACHE_DIR "/lock"
 
 #define SUFFIX_WEIGHTS ".weights"
