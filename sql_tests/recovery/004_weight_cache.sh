@@ -124,6 +124,22 @@ is "$(logged 'was terminated by signal')" 0 'nobody has crashed'
 echo '\q' >&"${SESSION[1]}"
 wait "$session_pid" || true
 
+# ---- a process that has no room to map it ----------------------------------------
+if command -v prlimit >/dev/null; then
+	embed people >/dev/null
+	made=$(inode)
+	coproc SMALL { "$bin/psql" -XAtq -h "$dir" -p 5432 -U postgres -d postgres 2>&1; }
+	small_pid=$SMALL_PID
+	echo "SELECT pg_backend_pid(), face_embedding(array_fill(1::real, '{128}'), 'people') IS NULL;" >&"${SMALL[1]}"
+	read -r -t 60 -u "${SMALL[0]}" backend
+	backend=${backend%|*}
+	prlimit --pid "$backend" --as=$((1024 * ($(awk '/^VmSize/ { print $2 }' "/proc/$backend/status") + 8192))):
+	is "$(echo "SELECT md5(face_embed_aligned(data, 'people')::text) FROM input WHERE name = 'crop.png';" >&"${SMALL[1]}"
+		read -r -t 60 -u "${SMALL[0]}" answer && echo "$answer" | grep -o 'out of memory') $(inode)" "out of memory $made" 'a process without memory leaves it to the others'
+	echo '\q' >&"${SMALL[1]}"
+	wait "$small_pid" || true
+fi
+
 # ---- killed while it is made ---------------------------------------------------
 killed=no
 for attempt in $(seq 20); do

@@ -30,6 +30,7 @@
 #include "pg/settings.h"
 #include "storage/fd.h"
 #include "storage/latch.h"
+#include "storage/pg_shmem.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -159,6 +160,15 @@ fr_weight_cache_key(const FrModelRow *row, int index, FrWeightFormat format,
 
 /* ---- markers: which files have been checked ------------------------------ */
 
+/* Differs whenever the server makes its shared memory anew, also after the
+ * crash of a process: reading a file that was mapped may have been its cause.
+ * The postmaster draws it at random. */
+static uint32
+server_incarnation(void)
+{
+	return (uint32) ((const PGShmemHeader *) UsedShmemSegAddr)->dsm_control;
+}
+
 /* A file that was replaced or written to gets another line, and so does
  * every file when the server starts anew: the machine may have crashed. */
 static void
@@ -167,12 +177,12 @@ make_mark(const struct stat *status, char mark[MARK_BYTES])
 	memset(mark, 0, MARK_BYTES);
 	snprintf(mark, MARK_BYTES,
 			 "device %llu inode %llu size %lld written %lld.%09ld changed "
-			 "%lld.%09ld server " INT64_FORMAT "\n",
+			 "%lld.%09ld server " INT64_FORMAT ".%08x\n",
 			 (unsigned long long) status->st_dev,
 			 (unsigned long long) status->st_ino, (long long) status->st_size,
 			 (long long) status->st_mtim.tv_sec, status->st_mtim.tv_nsec,
 			 (long long) status->st_ctim.tv_sec, status->st_ctim.tv_nsec,
-			 (int64) PgStartTime);
+			 (int64) PgStartTime, server_incarnation());
 }
 
 /* Note that a file is in use: the one used longest ago is removed first. */
@@ -267,39 +277,81 @@ log_problem(const FrWeightKey *key, const char *what, const char *detail)
 			 errdetail("%s", detail)));
 }
 
-/* Check header and index, and what nobody has checked since the server
- * started.  False for a file that must not be used. */
 static bool
-is_sound(const FrWeightKey *key, const struct stat *status, Mapping *mapping)
+read_at(void *context, uint64_t offset, void *bytes, size_t size_bytes)
 {
-	FrCancel cancel = fr_pg_cancel();
-	FrError error;
-	FrStatus result =
-		fr_pack_file_open(fr_bytes(mapping->address, mapping->size_bytes),
-						  key->identity, &mapping->file, &error);
+	int fd = *(const int *) context;
+	char *p = bytes;
 
-	if (result == FR_OK && is_checked(key, status))
-		return true;
-	if (result == FR_OK)
-		result = fr_pack_file_verify(&mapping->file, &cancel, &error);
-	if (result == FR_ERR_CANCELLED)
-		fr_raise(result, &error, "could not open packed weights", NULL);
-#ifdef MADV_DONTNEED
-	/* Most of what was read for this will not be used by this process. */
-	(void) madvise(mapping->address, mapping->size_bytes, MADV_DONTNEED);
-#endif
+	while (size_bytes > 0)
+	{
+		ssize_t got = pread(fd, p, size_bytes, (off_t) offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return false;
+		p += got;
+		offset += (uint64_t) got;
+		size_bytes -= (size_t) got;
+	}
+	return true;
+}
+
+/* Read all of a file that nobody has checked since the server started.  Read,
+ * not mapped: a bad disk is an error here and would be a signal there. */
+static FrStatus
+verify_file(const FrWeightKey *key, int fd, const struct stat *status,
+			FrError *error)
+{
+	FrAllocator allocator = fr_pg_allocator(CurrentMemoryContext);
+	FrCancel cancel = fr_pg_cancel();
+	FrPackSource source = {.read = read_at,
+						   .context = &fd,
+						   .size_bytes = (size_t) status->st_size};
+	FrStatus result =
+		fr_pack_file_verify(&source, key->identity, &cancel, &allocator, error);
+
 	if (result == FR_OK)
 		write_marker(key, status);
+	return result;
+}
+
+/* Map a file of ours and look at header and index.  NOMEM says nothing about
+ * the file; other failures, that it must not be used. */
+static FrStatus
+open_file(const FrWeightKey *key, int fd, const struct stat *status,
+		  MemoryContext owner, const FrPackFile **file, FrError *error)
+{
+	FrStatus result = FR_OK;
+
+	if (!is_checked(key, status))
+		result = verify_file(key, fd, status, error);
+	if (result != FR_OK)
+		return result;
+
+	Mapping *mapping = map_file(fd, status, owner);
+
+	if (!mapping)
+		return fr_fail(error, FR_ERR_NOMEM, "The file cannot be mapped: %s.",
+					   strerror(errno));
+	result = fr_pack_file_open(fr_bytes(mapping->address, mapping->size_bytes),
+							   key->identity, &mapping->file, error);
+	if (result == FR_OK)
+		*file = &mapping->file;
 	else
-		log_problem(key, "discarding", error.message);
-	return result == FR_OK;
+		unmap(mapping);
+	return result;
 }
 
 const FrPackFile *
 fr_weight_cache_open(const FrWeightKey *key, MemoryContext owner)
 {
 	char path[MAXPGPATH];
+	const FrPackFile *file = NULL;
 	struct stat status;
+	FrStatus result;
+	FrError error;
 
 	if (!fr_setting_weight_cache)
 		return NULL;
@@ -307,26 +359,32 @@ fr_weight_cache_open(const FrWeightKey *key, MemoryContext owner)
 
 	int fd = OpenTransientFile(path, O_RDONLY | O_NOFOLLOW | PG_BINARY);
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &status) != 0)
 	{
 		if (errno != ENOENT)
 			ereport(LOG, (errcode_for_file_access(),
 						  errmsg("could not open file \"%s\": %m", path)));
+		if (fd >= 0)
+			CloseTransientFile(fd);
 		return NULL;
 	}
 
-	Mapping *mapping = NULL;
-
 	/* Only a file of this server's user: others could cut it off. */
-	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-		status.st_uid == geteuid() && status.st_size > 0)
-		mapping = map_file(fd, &status, owner);
+	if (S_ISREG(status.st_mode) && status.st_uid == geteuid() &&
+		status.st_size > 0)
+		result = open_file(key, fd, &status, owner, &file, &error);
+	else
+		result = fr_fail(&error, FR_ERR_CORRUPT,
+						 "It is empty or not a file of this server's user.");
 	CloseTransientFile(fd);
-	if (mapping && is_sound(key, &status, mapping))
-		return &mapping->file;
-	if (mapping)
-		unmap(mapping);
-	fr_weight_cache_discard(key);
+	if (result == FR_OK)
+		return file;
+	if (result == FR_ERR_CANCELLED)
+		fr_raise(result, &error, "could not open packed weights", NULL);
+	log_problem(key, result == FR_ERR_NOMEM ? "could not use" : "discarding",
+				error.message);
+	if (result != FR_ERR_NOMEM)
+		fr_weight_cache_discard(key);
 	return NULL;
 }
 

@@ -295,12 +295,6 @@ fr_pack_file_write(const FrPackFileContents *contents, const FrPackSink *sink,
 
 /* ---- reading ------------------------------------------------------------ */
 
-static const Header *
-header_of(const FrPackFile *file)
-{
-	return (const Header *) (const void *) file->bytes.data;
-}
-
 static const Entry *
 entries_of(const FrPackFile *file)
 {
@@ -347,15 +341,10 @@ is_entry_sound(const Header *header, const Entry *entry)
 		   key_end <= header->index_bytes;
 }
 
-FrStatus
-fr_pack_file_open(FrBytes bytes, const uint8_t identity[FR_PACK_IDENTITY_BYTES],
-				  FrPackFile *file, FrError *error)
+static FrStatus
+check_header(const Header *header, size_t file_bytes,
+			 const uint8_t identity[FR_PACK_IDENTITY_BYTES], FrError *error)
 {
-	const Header *header = (const Header *) (const void *) bytes.data;
-
-	*file = (FrPackFile){0};
-	if (bytes.length < sizeof(Header))
-		return fail_corrupt(error, "it is shorter than its header");
 	if (memcmp(header->magic, magic, sizeof magic) != 0)
 		return fail_corrupt(error, "it does not start as such a file does");
 	if (header->version != FR_PACK_VERSION)
@@ -367,19 +356,46 @@ fr_pack_file_open(FrBytes bytes, const uint8_t identity[FR_PACK_IDENTITY_BYTES],
 	if (memcmp(header->identity, identity, FR_PACK_IDENTITY_BYTES) != 0)
 		return fr_fail(error, FR_ERR_MISMATCH,
 					   "The file of packed weights belongs to another model.");
-	if (!is_header_sound(header, bytes.length))
+	if (!is_header_sound(header, file_bytes))
 		return fail_corrupt(error, "it does not have the size it should have");
+	return FR_OK;
+}
 
-	const uint8_t *index = bytes.data + header->index_offset;
+/* Check an index of a sound header, with its padding. */
+static FrStatus
+check_index(const Header *header, const uint8_t *index, FrError *error)
+{
 	const Entry *entries = (const Entry *) (const void *) index;
+	size_t index_bytes = header->file_bytes - header->index_offset;
 
-	if (fr_checksum(index, bytes.length - header->index_offset, 0) !=
-		header->index_checksum)
+	if (fr_checksum(index, index_bytes, 0) != header->index_checksum)
 		return fail_corrupt(error, "the checksum of its index is wrong");
 	for (uint32_t i = 0; i < header->item_count; i++)
 		if (!is_entry_sound(header, &entries[i]) ||
 			(i > 0 && entries[i - 1].hash > entries[i].hash))
 			return fail_corrupt(error, "its index is not in order");
+	return FR_OK;
+}
+
+FrStatus
+fr_pack_file_open(FrBytes bytes, const uint8_t identity[FR_PACK_IDENTITY_BYTES],
+				  FrPackFile *file, FrError *error)
+{
+	const Header *header = (const Header *) (const void *) bytes.data;
+	FrStatus status;
+
+	*file = (FrPackFile){0};
+	if (bytes.length < sizeof(Header))
+		return fail_corrupt(error, "it is shorter than its header");
+	status = check_header(header, bytes.length, identity, error);
+	if (status != FR_OK)
+		return status;
+
+	const uint8_t *index = bytes.data + header->index_offset;
+
+	status = check_index(header, index, error);
+	if (status != FR_OK)
+		return status;
 	*file = (FrPackFile){
 		.bytes = bytes,
 		.image = fr_bytes(bytes.data + sizeof(Header), header->image_bytes),
@@ -389,36 +405,93 @@ fr_pack_file_open(FrBytes bytes, const uint8_t identity[FR_PACK_IDENTITY_BYTES],
 	return FR_OK;
 }
 
-/* Check what lies at an offset, with its padding. */
 static FrStatus
-verify_lines(const FrPackFile *file, size_t offset, size_t size_bytes,
-			 uint64_t checksum, const FrCancel *cancel, FrError *error)
+read_piece(const FrPackSource *source, uint64_t offset, void *bytes,
+		   size_t size_bytes, FrError *error)
+{
+	if (size_bytes > 0 &&
+		!source->read(source->context, offset, bytes, size_bytes))
+		return fail_corrupt(error, "it cannot be read");
+	return FR_OK;
+}
+
+/* Check what lies at an offset, with its padding, through a buffer. */
+static FrStatus
+verify_lines(const FrPackSource *source, uint64_t offset, size_t size_bytes,
+			 uint64_t checksum, uint8_t *buffer, const FrCancel *cancel,
+			 FrError *error)
 {
 	size_t padded = 0;
-	uint64_t value;
-	FrStatus status;
+	FrStatus status = FR_OK;
+	FrChecksum sum;
 
 	whole_lines(size_bytes, &padded);
-	status =
-		sum_lines(file->bytes.data + offset, padded, cancel, &value, error);
-	if (status == FR_OK && value != checksum)
+	fr_checksum_init(&sum, 0);
+	for (size_t done = 0; done < padded && status == FR_OK;)
+	{
+		size_t rest = padded - done;
+		size_t piece = rest < PIECE_BYTES ? rest : PIECE_BYTES;
+
+		status = check_cancel(cancel, error);
+		if (status == FR_OK)
+			status = read_piece(source, offset + done, buffer, piece, error);
+		if (status == FR_OK)
+			fr_checksum_add(&sum, buffer, piece);
+		done += piece;
+	}
+	if (status == FR_OK && fr_checksum_value(&sum) != checksum)
 		status = fail_corrupt(error, "a checksum is wrong");
 	return status;
 }
 
+/* Check all behind a sound header; index and buffer are memory for that. */
+static FrStatus
+verify_rest(const FrPackSource *source, const Header *header, uint8_t *index,
+			uint8_t *buffer, const FrCancel *cancel, FrError *error)
+{
+	const Entry *entries = (const Entry *) (const void *) index;
+	FrStatus status =
+		read_piece(source, header->index_offset, index,
+				   source->size_bytes - header->index_offset, error);
+
+	if (status == FR_OK)
+		status = check_index(header, index, error);
+	if (status == FR_OK)
+		status = verify_lines(source, sizeof(Header), header->image_bytes,
+							  header->image_checksum, buffer, cancel, error);
+	for (uint32_t i = 0; i < header->item_count && status == FR_OK; i++)
+		status =
+			verify_lines(source, entries[i].data_offset, entries[i].data_bytes,
+						 entries[i].checksum, buffer, cancel, error);
+	return status;
+}
+
 FrStatus
-fr_pack_file_verify(const FrPackFile *file, const FrCancel *cancel,
+fr_pack_file_verify(const FrPackSource *source,
+					const uint8_t identity[FR_PACK_IDENTITY_BYTES],
+					const FrCancel *cancel, const FrAllocator *allocator,
 					FrError *error)
 {
-	const Header *header = header_of(file);
-	const Entry *entries = entries_of(file);
-	FrStatus status = verify_lines(file, sizeof(Header), header->image_bytes,
-								   header->image_checksum, cancel, error);
+	Header header;
+	FrStatus status;
 
-	for (int i = 0; i < file->item_count && status == FR_OK; i++)
-		status =
-			verify_lines(file, entries[i].data_offset, entries[i].data_bytes,
-						 entries[i].checksum, cancel, error);
+	if (source->size_bytes < sizeof header)
+		return fail_corrupt(error, "it is shorter than its header");
+	status = read_piece(source, 0, &header, sizeof header, error);
+	if (status == FR_OK)
+		status = check_header(&header, source->size_bytes, identity, error);
+	if (status != FR_OK)
+		return status;
+
+	size_t index_bytes = source->size_bytes - header.index_offset;
+	uint8_t *index = fr_alloc_aligned(allocator, index_bytes + LINE);
+	uint8_t *buffer = fr_alloc_aligned(allocator, PIECE_BYTES);
+
+	status = index && buffer
+				 ? verify_rest(source, &header, index, buffer, cancel, error)
+				 : fr_fail_nomem(error, index_bytes + PIECE_BYTES);
+	fr_release_aligned(allocator, buffer);
+	fr_release_aligned(allocator, index);
 	return status;
 }
 

@@ -4,8 +4,8 @@
  * Written once, kept in a file and mapped by every process that runs the
  * model: the image (an ONNX model whose tensors are aligned) and all packed
  * weights by their keys, each with a checksum.  Opening looks at header and
- * index only and trusts nothing in them; the bulk is checked when the caller
- * asks.  The format is in the README, "The file of packed weights".
+ * index only and trusts nothing in them; fr_pack_file_verify checks the bulk,
+ * too.  The format is in the README, "The file of packed weights".
  */
 #ifndef FR_CORE_NN_PACK_FILE_H
 #define FR_CORE_NN_PACK_FILE_H
@@ -62,9 +62,25 @@ FrStatus
 fr_pack_file_open(FrBytes bytes, const uint8_t identity[FR_PACK_IDENTITY_BYTES],
 				  FrPackFile *file, FrError *error);
 
-/* Check the checksums of image and data: CORRUPT, CANCELLED. */
-FrStatus fr_pack_file_verify(const FrPackFile *file, const FrCancel *cancel,
-							 FrError *error);
+/* Where the bytes of a file come from; read returns false when it cannot. */
+typedef struct FrPackSource
+{
+	bool (*read)(void *context, uint64_t offset, void *bytes,
+				 size_t size_bytes);
+	void *context;
+	size_t size_bytes; /* of the whole */
+} FrPackSource;
+
+/*
+ * Check all of a file by reading it: what fr_pack_file_open checks, and the
+ * checksums of image and data.  To be called before the file is mapped: bytes
+ * that the disk does not give are CORRUPT here, but SIGBUS in a mapping.
+ * MISMATCH as there; CANCELLED, NOMEM.
+ */
+FrStatus fr_pack_file_verify(const FrPackSource *source,
+							 const uint8_t identity[FR_PACK_IDENTITY_BYTES],
+							 const FrCancel *cancel,
+							 const FrAllocator *allocator, FrError *error);
 
 /* Item number index, in the order of the file. */
 FrPackedItem fr_pack_file_item(const FrPackFile *file, int index);

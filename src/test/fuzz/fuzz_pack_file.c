@@ -67,11 +67,24 @@ read_all(const FrPackFile *file)
 	}
 }
 
+static bool
+read_bytes(void *context, uint64_t offset, void *bytes, size_t size_bytes)
+{
+	const FrBytes *source = context;
+
+	if (offset > source->length || size_bytes > source->length - offset)
+		abort();
+	memcpy(bytes, source->data + offset, size_bytes);
+	return true;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 {
 	static const uint8_t identity[FR_PACK_IDENTITY_BYTES];
 	void *memory;
+	FrBytes bytes;
+	FrPackSource source = {read_bytes, &bytes, size_bytes};
 	FrPackFile file;
 	FrError error;
 
@@ -81,12 +94,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 	if (size_bytes > 0)
 		memcpy(memory, data, size_bytes);
 	mend(memory, size_bytes);
-	if (fr_pack_file_open(fr_bytes(memory, size_bytes), identity, &file,
-						  &error) == FR_OK)
-	{
+	bytes = fr_bytes(memory, size_bytes);
+	if (fr_pack_file_open(bytes, identity, &file, &error) == FR_OK)
 		read_all(&file);
-		(void) fr_pack_file_verify(&file, NULL, &error);
-	}
+	(void) fr_pack_file_verify(&source, identity, NULL, &fr_allocator_malloc,
+							   &error);
 	free(memory);
 	return 0;
 }

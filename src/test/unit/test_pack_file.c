@@ -54,12 +54,32 @@ write_output(const FrPackFileContents *contents, Output *output,
 	return fr_pack_file_write(contents, &sink, NULL, allocator, error);
 }
 
+static bool
+read_bytes(void *context, uint64_t offset, void *bytes, size_t size_bytes)
+{
+	const FrBytes *source = context;
+
+	if (offset > source->length || size_bytes > source->length - offset)
+		return false;
+	memcpy(bytes, source->data + offset, size_bytes);
+	return true;
+}
+
+static FrStatus
+verify_bytes(FrBytes bytes, const FrAllocator *allocator, FrError *error)
+{
+	FrPackSource source = {read_bytes, &bytes, bytes.length};
+
+	return fr_pack_file_verify(&source, identity, NULL, allocator, error);
+}
+
 static FrStatus
 open_and_verify(FrBytes bytes, FrPackFile *file, FrError *error)
 {
-	FrStatus status = fr_pack_file_open(bytes, identity, file, error);
+	FrStatus status = verify_bytes(bytes, &fr_allocator_malloc, error);
 
-	return status == FR_OK ? fr_pack_file_verify(file, NULL, error) : status;
+	return status == FR_OK ? fr_pack_file_open(bytes, identity, file, error)
+						   : status;
 }
 
 /* ---- a small file --------------------------------------------------------- */
@@ -259,6 +279,79 @@ test_failures(void)
 							   &error) == FR_ERR_CANCELLED;
 	}
 	ok(are_refused, "so is a cancel");
+}
+
+/* A file on a bad disk: the read number left fails. */
+typedef struct BadSource
+{
+	FrBytes bytes;
+	int left;
+} BadSource;
+
+static bool
+read_badly(void *context, uint64_t offset, void *bytes, size_t size_bytes)
+{
+	BadSource *source = context;
+
+	return source->left-- > 0 &&
+		   read_bytes(&source->bytes, offset, bytes, size_bytes);
+}
+
+static void
+test_bad_disk(void)
+{
+	FrPackedItem items[ITEM_COUNT];
+	FrPackFileContents contents = small_contents(items);
+	BadSource bad = {.left = 100};
+	FrPackSource source = {.read = read_badly, .context = &bad};
+	bool are_told = true;
+	TestMemory memory;
+	FrAllocator allocator;
+	Output output;
+	FrError error;
+
+	write_output(&contents, &output, &fr_allocator_malloc, &error);
+	bad.bytes = fr_bytes(output.bytes, output.size_bytes);
+	source.size_bytes = output.size_bytes;
+	is_status(fr_pack_file_verify(&source, identity, NULL, &fr_allocator_malloc,
+								  &error),
+			  FR_OK, &error, "a file is verified by reading it");
+
+	int reads = 100 - bad.left;
+
+	/* header, index, image, four items that are not empty */
+	is_int(reads, 7, "in so many pieces");
+	for (int n = 0; n < reads; n++)
+	{
+		memory = (TestMemory){0};
+		allocator = test_allocator(&memory);
+		bad.left = n;
+		are_told &= fr_pack_file_verify(&source, identity, NULL, &allocator,
+										&error) == FR_ERR_CORRUPT &&
+					memory.live == 0;
+	}
+	ok(are_told, "each of them may be what the disk does not give");
+	for (int n = 1; n <= 2; n++)
+	{
+		memory = (TestMemory){.fail_at = n};
+		allocator = test_allocator(&memory);
+		are_told &=
+			verify_bytes(bad.bytes, &allocator, &error) == FR_ERR_NOMEM &&
+			memory.live == 0;
+	}
+	ok(are_told, "lack of memory is no damage");
+	for (int n = 0; n < 5; n++)
+	{
+		int left = n;
+		FrCancel cancel = {countdown, &left};
+
+		bad.left = 100;
+		are_told &= fr_pack_file_verify(&source, identity, &cancel,
+										&fr_allocator_malloc,
+										&error) == FR_ERR_CANCELLED;
+	}
+	ok(are_told, "nor is a cancel");
+	free(output.bytes);
 }
 
 /* ---- nets ------------------------------------------------------------------- */
@@ -573,6 +666,7 @@ main(void)
 	test_damage();
 	test_lies();
 	test_failures();
+	test_bad_disk();
 	for (int i = 0; i < CHECK_ISA_COUNT; i++)
 	{
 		test_nets(check_isas[i], &image, 5);
