@@ -61,6 +61,8 @@ SELECT face_model_quantize('people', 'few', 'SELECT data FROM photo WHERE id <= 
 SELECT descriptor->'int8_photos' AS photos, descriptor->'int8_samples' AS samples FROM facerec_models WHERE name = 'few';
 SELECT face_model_drop('few');
 SELECT face_model_quantize('people', 'x', 'SELECT data FROM photo WHERE id <= 9');
+SELECT face_model_quantize('people', 'fewest', 'SELECT data FROM photo WHERE id <= 10') IS NOT NULL AS made;
+SELECT face_model_drop('fewest');
 SELECT face_model_quantize('people', 'x', 'SELECT data FROM photo WHERE false');
 SELECT face_model_quantize('people', 'x', $$SELECT data FROM file, generate_series(1, 100) WHERE name = 'nobody.png'$$);
 SELECT face_model_quantize('people', 'x', 'SELECT NULL::bytea FROM photo');

@@ -313,8 +313,8 @@ attempt_photo(FrSampleSet *set, FrCall *call, const FrFaceModels *models)
 static FrSampleSet *
 next_set(Job *job)
 {
-	bool is_due = job->calibration.count >
-				  (HELD_OUT_SHARE - 1) * (int64) job->held_out.count;
+	bool is_due = job->calibration.count >=
+				  (HELD_OUT_SHARE - 1) * ((int64) job->held_out.count + 1);
 
 	if (fr_sample_set_is_full(&job->calibration))
 		return &job->held_out;
