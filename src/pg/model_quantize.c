@@ -48,8 +48,9 @@ PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_model_quantize);
 #define HELD_OUT_SHARE 4 /* one sample of so many */
 #define NAMED_LAYERS   6 /* of those that stay float32, in a message */
 
-/* Pictures that are kept of either kind. */
-#define MAX_PICTURE_BYTES ((size_t) 128 * 1024 * 1024)
+/* Pictures that are kept: for calibrating, and their share for measuring. */
+#define MAX_PICTURE_BYTES  ((size_t) 128 * 1024 * 1024)
+#define MAX_HELD_OUT_BYTES (MAX_PICTURE_BYTES / (HELD_OUT_SHARE - 1))
 
 #define METHOD                                                            \
 	"uint8 activations, ranges of least squared error; int8 weights per " \
@@ -237,7 +238,7 @@ open_sets(Job *job, FrError *error)
 	if (status == FR_OK)
 		status = fr_sample_set_init(&job->held_out, &job->graph,
 									&job->descriptor.core, held_out,
-									MAX_PICTURE_BYTES, &job->allocator, error);
+									MAX_HELD_OUT_BYTES, &job->allocator, error);
 	return status;
 }
 
