@@ -257,6 +257,27 @@ static const char *const map_names[FR_UNIT_KIND_COUNT] = {
 	[FR_UNIT_UPSAMPLE] = "upsample",
 };
 
+/* The plain side of a conversion of *map: block means plane. */
+static void
+fill_planes(const FrUnit *unit, const FrSlot *map, bool is_input, FrStep *step)
+{
+	FrMapTask *task = &step->u.map;
+	ptrdiff_t plane = (ptrdiff_t) map->height * map->width;
+
+	if (is_input)
+	{
+		task->in_row = map->width;
+		task->in_block = plane;
+		step->in_image = plane * map->channels;
+		return;
+	}
+	task->out_row = unit->kind == FR_UNIT_NHWC
+						? (ptrdiff_t) map->width * map->channels
+						: map->width;
+	task->out_block = plane;
+	step->out_image = plane * map->channels;
+}
+
 /* BLOCK, UNBLOCK, NHWC, AVERAGE and UPSAMPLE: one map in, one map out. */
 static FrStatus
 emit_map(FrPlanner *planner, const FrUnit *unit, FrStep *step)
@@ -286,27 +307,13 @@ emit_map(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 		.high = unit->high,
 	};
 
-	/* The plain side: block means plane. */
-	ptrdiff_t plane = (ptrdiff_t) map->height * map->width;
-
 	if (in->lanes == 0)
-	{
-		task->in_row = map->width;
-		task->in_block = plane;
-		step->in_image = plane * map->channels;
-	}
+		fill_planes(unit, map, true, step);
 	if (out->lanes == 0)
-	{
-		bool is_nhwc = unit->kind == FR_UNIT_NHWC;
-
-		task->out_row =
-			is_nhwc ? (ptrdiff_t) map->width * map->channels : map->width;
-		task->out_block = plane;
-		step->out_image = plane * map->channels;
-	}
+		fill_planes(unit, map, false, step);
 	step->images = map->images;
 
-	double work = (double) map->blocks * map->lanes * (double) plane;
+	double work = (double) map->blocks * map->lanes * map->height * map->width;
 
 	if (unit->kind == FR_UNIT_UPSAMPLE)
 		work *= (double) unit->factor_h * unit->factor_w;

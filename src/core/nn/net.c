@@ -3,10 +3,10 @@
  *
  * Plans stand in a list, most recently used first.  A plan for new shapes
  * pushes out the least recently used ones beyond the byte budget, or beyond
- * their number if that is limited, but never itself.  Only one plan runs at a time, so all share one arena, as large as
- * the largest of them needs: a photo of a new size touches no new memory.  A
- * plan that needs more brings a larger arena and retires the plans that were
- * emitted into the old one.
+ * their number if that is limited, but never itself.  Only one plan runs at a
+ * time, so all share one arena, as large as the largest of them needs: a photo
+ * of a new size touches no new memory.  A plan that needs more brings a larger
+ * arena and retires the plans that were emitted into the old one.
  */
 #include <string.h>
 

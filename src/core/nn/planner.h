@@ -140,7 +140,7 @@ typedef struct FrInt8Unit
 {
 	const int8_t *weights; /* INT8: raw, as FrPackKey.bytes */
 	float scale;		   /* INT8, DEQUANTIZE: of the bytes read */
-	int zero_point;
+	int zero_point;		   /* likewise; signed bytes have 128 added */
 
 	bool has_float; /* somebody reads the output as floats */
 	int32_t bytes;	/* value: written as bytes, or -1 */

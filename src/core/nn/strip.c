@@ -6,11 +6,10 @@
  * computing the few rows that its input has become complete for, they pass the
  * rows on while these are still in the cache; what only they read needs lines
  * for a few rows instead of a map.  When all rows of a map fit, a strip runs
- * image by image.  A
- * strip is a range of the schedule.  Ranges are chosen by dynamic programming
- * over what they save: bytes that need not go through memory, less the rows
- * that overlap from one round to the next and are moved.  Results are the same
- * bit by bit, because kernels compute each row alone.
+ * image by image.  A strip is a range of the schedule.  Ranges are chosen by
+ * dynamic programming over what they save: bytes that need not go through
+ * memory, less the rows that overlap from one round to the next and are moved.
+ * Results are the same bit by bit, because kernels compute each row alone.
  */
 #include <limits.h>
 
@@ -21,7 +20,8 @@
 
 /* What the lines, weights and streamed rows of a strip may take.  Measured on
  * a cache of 1 MB: a round does not touch all of it twice, and moving fewer
- * rows gains more than the last lines lose. */
+ * rows gains more than the last lines lose.  The scratch of a Winograd member
+ * (emit_winograd.c) is not counted: it is as large outside a strip. */
 #define STRIP_BYTES (1200u << 10)
 
 /* Smaller maps are read soon after they were written, one after another, which

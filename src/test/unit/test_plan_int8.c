@@ -15,67 +15,43 @@
 
 /* ---- single layers --------------------------------------------------------- */
 
+static const struct
+{
+	const char *what;
+	ConvLayer layer;
+	int64_t images, height, width;
+	int zero, int8;
+} geometries[] = {
+	{"3x3", {20, 33, 3, 3, 1, 1, 1, {1, 1, 1, 1}, true}, 2, 9, 14, 128, 1},
+	{"no padding", {64, 16, 3, 3, 1, 1, 1, {0}, true}, 1, 9, 15, 3, 1},
+	{"stride 2", {70, 64, 3, 3, 2, 1, 1, {1, 1, 1, 1}, 0}, 1, 15, 14, 255, 1},
+	{"1x1", {130, 40, 1, 1, 1, 1, 1, {0}, true}, 3, 7, 5, 100, 1},
+	{"1x1 stride 2", {16, 65, 1, 1, 2, 1, 1, {0}, true}, 2, 9, 8, 0, 1},
+	{"odd pads", {5, 7, 2, 4, 1, 1, 1, {0, 3, 1, 2}, true}, 1, 6, 11, 9, 1},
+	{"dilation", {24, 16, 3, 3, 1, 2, 1, {2, 2, 2, 2}, true}, 1, 9, 9, 77, 1},
+	{"picture", {3, 16, 3, 3, 2, 1, 1, {1, 1, 1, 1}, true}, 2, 17, 18, 61, 1},
+	{"one channel", {1, 3, 5, 5, 1, 1, 1, {2, 2, 2, 2}, 0}, 1, 8, 8, 200, 1},
+	{"whole map", {96, 64, 7, 7, 1, 1, 1, {0}, true}, 5, 7, 7, 120, 1},
+	{"groups", {32, 32, 3, 3, 1, 1, 2, {1, 1, 1, 1}, true}, 1, 8, 8, 7, 0},
+	{"depthwise", {24, 24, 3, 3, 1, 1, 24, {1, 1, 1, 1}, 1}, 1, 8, 8, 7, 0},
+};
+
 static void
 test_geometry(void)
 {
-	static const struct
-	{
-		const char *what;
-		ConvLayer layer;
-		int64_t images, height, width;
-		int zero, int8;
-	} cases[] = {
-		{"3x3", {20, 33, 3, 3, 1, 1, 1, {1, 1, 1, 1}, true}, 2, 9, 14, 128, 1},
-		{"no padding", {64, 16, 3, 3, 1, 1, 1, {0}, true}, 1, 9, 15, 3, 1},
-		{"stride 2",
-		 {70, 64, 3, 3, 2, 1, 1, {1, 1, 1, 1}, 0},
-		 1,
-		 15,
-		 14,
-		 255,
-		 1},
-		{"1x1", {130, 40, 1, 1, 1, 1, 1, {0}, true}, 3, 7, 5, 100, 1},
-		{"1x1 stride 2", {16, 65, 1, 1, 2, 1, 1, {0}, true}, 2, 9, 8, 0, 1},
-		{"odd pads", {5, 7, 2, 4, 1, 1, 1, {0, 3, 1, 2}, true}, 1, 6, 11, 9, 1},
-		{"dilation",
-		 {24, 16, 3, 3, 1, 2, 1, {2, 2, 2, 2}, true},
-		 1,
-		 9,
-		 9,
-		 77,
-		 1},
-		{"picture",
-		 {3, 16, 3, 3, 2, 1, 1, {1, 1, 1, 1}, true},
-		 2,
-		 17,
-		 18,
-		 61,
-		 1},
-		{"one channel",
-		 {1, 3, 5, 5, 1, 1, 1, {2, 2, 2, 2}, 0},
-		 1,
-		 8,
-		 8,
-		 200,
-		 1},
-		{"whole map", {96, 64, 7, 7, 1, 1, 1, {0}, true}, 5, 7, 7, 120, 1},
-		{"groups", {32, 32, 3, 3, 1, 1, 2, {1, 1, 1, 1}, true}, 1, 8, 8, 7, 0},
-		{"depthwise", {24, 24, 3, 3, 1, 1, 24, {1, 1, 1, 1}, 1}, 1, 8, 8, 7, 0},
-	};
-
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+	for (size_t i = 0; i < sizeof geometries / sizeof *geometries; i++)
 	{
 		OnnxModel model;
 
-		begin_map_model(&model, cases[i].layer.in);
-		add_qdq(&model, "x", "a", 1.0f / 64.0f, cases[i].zero);
-		add_qconv(&model, "a", "c", cases[i].layer);
+		begin_map_model(&model, geometries[i].layer.in);
+		add_qdq(&model, "x", "a", 1.0f / 64.0f, geometries[i].zero);
+		add_qconv(&model, "a", "c", geometries[i].layer);
 		onnx_node(&model, "Relu", "y", "c", "y");
 		onnx_output(&model, "y", 0, NULL);
 		finish_exact(&model,
-					 &CHECK_SHAPE(cases[i].images, cases[i].layer.in,
-								  cases[i].height, cases[i].width),
-					 cases[i].int8, cases[i].what);
+					 &CHECK_SHAPE(geometries[i].images, geometries[i].layer.in,
+								  geometries[i].height, geometries[i].width),
+					 geometries[i].int8, geometries[i].what);
 	}
 }
 
