@@ -317,7 +317,12 @@ emit_map(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 
 	if (unit->kind == FR_UNIT_UPSAMPLE)
 		work *= (double) unit->factor_h * unit->factor_w;
-	fr_split_rows(step, work, map->height);
+	bool is_conversion =
+		unit->kind == FR_UNIT_BLOCK || unit->kind == FR_UNIT_UNBLOCK;
+
+	fr_split_map(
+		step, work, map->height,
+		is_conversion && !unit->strip && in->first_lane == 0 ? map->blocks : 1);
 	if (unit->kind == FR_UNIT_BLOCK && in->is_input)
 		step->pictures = &planner->plan->pictures[unit->in_slot];
 	if (unit->kind == FR_UNIT_AVERAGE && step->split != FR_SPLIT_NONE)

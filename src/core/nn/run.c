@@ -344,8 +344,16 @@ run_map(const FrStep *step, int64_t image, Piece piece,
 	}
 	else if (step->split == FR_SPLIT_BLOCKS)
 	{
-		task.input += piece.first * task.in_block;
-		task.output += piece.first * task.out_block;
+		/* The blocks of a plain side are planes. */
+		int in_blocks = step->kind == FR_UNIT_BLOCK ? task.lanes : 1;
+		int out_blocks = step->kind == FR_UNIT_UNBLOCK ? task.lanes : 1;
+		int channels = piece.count * task.lanes;
+
+		task.input += (ptrdiff_t) piece.first * in_blocks * task.in_block;
+		task.output += (ptrdiff_t) piece.first * out_blocks * task.out_block;
+		task.channels -= piece.first * task.lanes;
+		if (task.channels > channels)
+			task.channels = channels;
 		task.blocks = piece.count;
 	}
 	if (step->pictures && step->pictures->is_used && step->pictures->is_direct)

@@ -285,6 +285,8 @@ test_low_maps(void)
 	onnx_output(&model, "c", 0, NULL);
 	file = onnx_finish(&model);
 	check_exact(&file, &shape, 1, "conversions of one row");
+	ok(step_polls(&file, &shape, "to blocked") > 1, "to blocked, in pieces");
+	ok(step_polls(&file, &shape, "to plain") > 1, "to plain, in pieces");
 	ok(step_polls(&file, &shape, "to bytes") > 1, "to bytes, in pieces");
 	ok(step_polls(&file, &shape, "from bytes") > 1, "from bytes, in pieces");
 	free(file.data);
