@@ -6,7 +6,8 @@
  *     <model>.<identity>.checked   a line that names the file whose checksums
  *                                  were found right since the server started
  *     <model>.<identity>.tmp       being written, by the holder of the lock
- *     lock                         locked by whoever writes or removes
+ *     lock                         locked by whoever writes; says in 8 bytes
+ *                                  when writing last failed
  * <model> and <identity> are hexadecimal digits of hashes.  A file gets its
  * name by rename() when it is complete; nothing is ever changed or cut off
  * under its name, because other backends have it mapped.
@@ -419,25 +420,28 @@ fr_weight_cache_discard(const FrWeightKey *key)
 
 /* ---- the lock ----------------------------------------------------------- */
 
-/* When writing fails, the lock file's time says so: until it is old, nobody
- * waits for the lock to try the same again. */
+/* When writing fails, the lock file says when: for a while nobody waits for
+ * the lock to try the same again.  In its contents, because its times change
+ * when it is made or copied, too.  Only the holder of the lock writes. */
 static void
 note_outcome(int lock, bool is_written)
 {
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
-								{.tv_sec = is_written ? 0 : time(NULL)}};
+	int64 now = (int64) time(NULL);
 
-	(void) futimens(lock, times);
+	/* Where not even that can be written, the next one tries again. */
+	if (is_written)
+		(void) !ftruncate(lock, 0);
+	else
+		(void) !pwrite(lock, &now, sizeof(now), 0);
 }
 
 static bool
 has_failed_lately(int lock)
 {
-	struct stat status;
+	int64 then;
 
-	return fstat(lock, &status) == 0 &&
-		   llabs((long long) time(NULL) - (long long) status.st_mtime) <
-			   FAILURE_SECONDS;
+	return pread(lock, &then, sizeof(then), 0) == (ssize_t) sizeof(then) &&
+		   llabs((long long) time(NULL) - (long long) then) < FAILURE_SECONDS;
 }
 
 /* Open the lock file, making it and the directory; -1, and a message the
@@ -450,12 +454,8 @@ open_lock(void)
 
 	if (fd < 0 && errno == ENOENT &&
 		(MakePGDirectory(CACHE_DIR) == 0 || errno == EEXIST))
-	{
 		fd = OpenTransientFile(LOCK_PATH,
 							   O_CREAT | O_RDWR | O_NOFOLLOW | PG_BINARY);
-		if (fd >= 0)
-			note_outcome(fd, true);
-	}
 	if (fd < 0 && !is_reported)
 	{
 		is_reported = true;
@@ -468,6 +468,20 @@ open_lock(void)
 	return fd;
 }
 
+/* Take the lock if it is free.  One of a file that somebody has removed in
+ * the meantime keeps nobody away: false, and no errno to wait for. */
+static bool
+try_lock(int fd)
+{
+	struct stat ours, named;
+
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+		return false;
+	errno = 0;
+	return fstat(fd, &ours) == 0 && lstat(LOCK_PATH, &named) == 0 &&
+		   ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
+
 /* Wait until the lock is ours; false when that takes too long or is no use. */
 static bool
 wait_for_lock(int fd)
@@ -478,7 +492,7 @@ wait_for_lock(int fd)
 	{
 		if (has_failed_lately(fd))
 			return false;
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		if (try_lock(fd))
 			return true;
 		if ((errno != EWOULDBLOCK && errno != EINTR) ||
 			TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
@@ -506,7 +520,7 @@ fr_weight_cache_lock(bool is_patient, int *lock)
 	if (fd < 0)
 		return false;
 	if (is_patient ? !wait_for_lock(fd)
-				   : has_failed_lately(fd) || flock(fd, LOCK_EX | LOCK_NB) != 0)
+				   : has_failed_lately(fd) || !try_lock(fd))
 	{
 		CloseTransientFile(fd);
 		return false;
