@@ -338,7 +338,7 @@ load_mapped(const FrModelRow *row, const FrNetOptions *options)
 	 * damage are those of the row or of this session's limits. */
 	if (are_mapped && error.status == FR_ERR_CORRUPT)
 		for (int i = 0; i < count_nets(entry); i++)
-			fr_weight_cache_discard(&entry->keys[i]);
+			fr_weight_cache_discard(&entry->keys[i], entry->files[i]);
 	MemoryContextDelete(entry->memory);
 	return NULL;
 }

@@ -10,7 +10,8 @@
  *                                  when writing last failed
  * <model> and <identity> are hexadecimal digits of hashes.  A file gets its
  * name by rename() when it is complete; nothing is ever changed or cut off
- * under its name, because other backends have it mapped.
+ * under its name, because other backends have it mapped.  Removing one needs
+ * no lock: it costs the next user a repetition of the work.
  */
 #include "postgres.h"
 
@@ -345,6 +346,23 @@ open_file(const FrWeightKey *key, int fd, const struct stat *status,
 	return result;
 }
 
+/* Remove the file that was found wanting; not the one that another process
+ * has put in its place meanwhile. */
+static void
+discard(const FrWeightKey *key, const struct stat *status)
+{
+	char path[MAXPGPATH];
+	struct stat now;
+
+	make_path(key, SUFFIX_WEIGHTS, path);
+	if (lstat(path, &now) != 0 || now.st_dev != status->st_dev ||
+		now.st_ino != status->st_ino)
+		return;
+	(void) unlink(path);
+	make_path(key, SUFFIX_CHECKED, path);
+	(void) unlink(path);
+}
+
 const FrPackFile *
 fr_weight_cache_open(const FrWeightKey *key, MemoryContext owner)
 {
@@ -385,7 +403,7 @@ fr_weight_cache_open(const FrWeightKey *key, MemoryContext owner)
 	log_problem(key, result == FR_ERR_NOMEM ? "could not use" : "discarding",
 				error.message);
 	if (result != FR_ERR_NOMEM)
-		fr_weight_cache_discard(key);
+		discard(key, &status);
 	return NULL;
 }
 
@@ -408,14 +426,9 @@ fr_weight_cache_is_intact(const FrWeightKey *key, const FrPackFile *file)
 }
 
 void
-fr_weight_cache_discard(const FrWeightKey *key)
+fr_weight_cache_discard(const FrWeightKey *key, const FrPackFile *file)
 {
-	char path[MAXPGPATH];
-
-	make_path(key, SUFFIX_CHECKED, path);
-	(void) unlink(path);
-	make_path(key, SUFFIX_WEIGHTS, path);
-	(void) unlink(path);
+	discard(key, &((const Mapping *) file)->status);
 }
 
 /* ---- the lock ----------------------------------------------------------- */

@@ -62,8 +62,9 @@ fr_weight_cache_save(int lock, const FrWeightKey *key, FrBytes image,
 /* Bytes of packed weights that the net holds itself. */
 extern size_t fr_weight_cache_unsaved(const FrNet *net);
 
-/* Remove the file: it turned out not to be what it should be. */
-extern void fr_weight_cache_discard(const FrWeightKey *key);
+/* Remove a mapped file that turned out not to be what it should be. */
+extern void
+fr_weight_cache_discard(const FrWeightKey *key, const FrPackFile *file);
 
 /* Remove all files of a model that is dropped. */
 extern void fr_weight_cache_forget(const uint8 sha256[FR_SHA256_BYTES]);
