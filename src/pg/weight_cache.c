@@ -21,6 +21,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,6 +63,10 @@
 
 /* How long writing is not tried again after it failed. */
 #define FAILURE_SECONDS 60
+
+/* What stays free on the disk: tables and WAL need it more.  As much as the
+ * file takes, but at least this. */
+#define RESERVED_BYTES ((uint64) 1024 * 1024 * 1024)
 
 /* A marker younger than this is not touched again. */
 #define TOUCH_SECONDS 3600
@@ -631,18 +636,25 @@ list_files(int *count)
 	return files;
 }
 
-/* Remove the files used longest ago until one of size_bytes fits; false when
- * it is larger than all may be.  The file of that name is replaced, so it
- * does not count. */
+/* Whether the disk has so much room that nobody else will miss it. */
 static bool
+has_disk_room(uint64 size_bytes)
+{
+	struct statvfs status;
+
+	if (statvfs(CACHE_DIR, &status) != 0)
+		return true; /* writing will tell */
+	return (uint64) status.f_bavail * status.f_frsize >=
+		   size_bytes + Max(size_bytes, RESERVED_BYTES);
+}
+
+/* Remove the files used longest ago until one of size_bytes fits.  The file
+ * of that name is replaced, so it does not count. */
+static void
 make_room(size_t size_bytes, const char *name)
 {
 	uint64 limit = (uint64) fr_setting_weight_cache_size * 1024 * 1024;
 	int count;
-
-	if (size_bytes > limit)
-		return false;
-
 	CacheFile *files = list_files(&count);
 
 	for (;;)
@@ -666,7 +678,6 @@ make_room(size_t size_bytes, const char *name)
 		files[oldest].size_bytes = 0;
 	}
 	pfree(files);
-	return true;
 }
 
 void
@@ -857,11 +868,19 @@ fr_weight_cache_save(int lock, const FrWeightKey *key, FrBytes image,
 
 	make_name(key, name);
 	if (!fr_pack_file_size(&contents, &size_bytes) ||
-		!make_room(size_bytes, name))
+		size_bytes > (uint64) fr_setting_weight_cache_size * 1024 * 1024)
 		log_problem(key, "not keeping",
 					"They are larger than facerec.weight_cache_size.");
+	else if (!has_disk_room(size_bytes))
+	{
+		log_problem(key, "not keeping",
+					"The disk would have less than 1 GB, or than their size, "
+					"left.");
+		note_outcome(lock, false);
+	}
 	else
 	{
+		make_room(size_bytes, name);
 		is_saved = save_contents(key, &contents);
 		note_outcome(lock, is_saved);
 	}
