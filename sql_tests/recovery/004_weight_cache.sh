@@ -140,6 +140,20 @@ if command -v prlimit >/dev/null; then
 	wait "$small_pid" || true
 fi
 
+# ---- made by another process while a session packs for itself ------------------------
+rm "$file"
+perl -e 'print pack("q<", time)' >"$cache/lock"
+coproc ALONE { "$bin/psql" -XAtq -h "$dir" -p 5432 -U postgres -d postgres 2>&1; }
+alone_pid=$ALONE_PID
+alone() { echo "SELECT md5(face_embed_aligned(data, 'people')::text) FROM input WHERE name = 'crop.png';" >&"${ALONE[1]}"; read -r -t 60 -u "${ALONE[0]}" answer || answer='no answer'; echo "$answer"; }
+is "$(alone) $(count .weights)" "$want 0" 'while writing has failed lately nobody tries again'
+: >"$cache/lock"
+embed people >/dev/null
+made=$(inode)
+is "$(alone) $(alone) $(inode)" "$want $want $made" 'a file that has all is not replaced'
+echo '\q' >&"${ALONE[1]}"
+wait "$alone_pid" || true
+
 # ---- killed while it is made ---------------------------------------------------
 killed=no
 for attempt in $(seq 20); do

@@ -731,20 +731,15 @@ collect_own(void *context, const FrPackedItem *item)
 	return true;
 }
 
-static ItemList
-collect_items(const FrNet *net, const FrPackFile *file)
+static void
+append_file(ItemList *list, const FrPackFile *file)
 {
-	ItemList list = {.capacity = 64};
-
-	list.items = palloc((Size) list.capacity * sizeof(FrPackedItem));
-	for (int i = 0; file && i < file->item_count; i++)
+	for (int i = 0; i < file->item_count; i++)
 	{
 		FrPackedItem item = fr_pack_file_item(file, i);
 
-		append_item(&list, &item);
+		append_item(list, &item);
 	}
-	fr_net_each_packed(net, collect_own, &list);
-	return list;
 }
 
 static bool
@@ -853,37 +848,66 @@ save_contents(const FrWeightKey *key, const FrPackFileContents *contents)
 	return false;
 }
 
-bool
-fr_weight_cache_save(int lock, const FrWeightKey *key, FrBytes image,
-					 const FrNet *net, const FrPackFile *file)
+static bool
+save_items(int lock, const FrWeightKey *key, FrBytes image,
+		   const ItemList *list)
 {
-	ItemList list = collect_items(net, file);
 	FrPackFileContents contents = {.identity = key->identity,
 								   .image = image,
-								   .items = list.items,
-								   .item_count = list.count};
+								   .items = list->items,
+								   .item_count = list->count};
 	char name[NAME_BYTES];
 	size_t size_bytes;
-	bool is_saved = false;
+	bool is_saved;
 
 	make_name(key, name);
 	if (!fr_pack_file_size(&contents, &size_bytes) ||
 		size_bytes > (uint64) fr_setting_weight_cache_size * 1024 * 1024)
+	{
 		log_problem(key, "not keeping",
 					"They are larger than facerec.weight_cache_size.");
-	else if (!has_disk_room(size_bytes))
+		return false;
+	}
+	if (!has_disk_room(size_bytes))
 	{
 		log_problem(key, "not keeping",
 					"The disk would have less than 1 GB, or than their size, "
 					"left.");
 		note_outcome(lock, false);
+		return false;
 	}
-	else
+	make_room(size_bytes, name);
+	is_saved = save_contents(key, &contents);
+	note_outcome(lock, is_saved);
+	return is_saved;
+}
+
+bool
+fr_weight_cache_save(int lock, const FrWeightKey *key, FrBytes image,
+					 const FrNet *net, const FrPackFile *file)
+{
+	MemoryContext scratch = AllocSetContextCreate(
+		CurrentMemoryContext, "facerec packed weights", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	ItemList list = {.capacity = 64};
+	const FrPackFile *current = fr_weight_cache_open(key, scratch);
+	int known = -1;
+	bool is_saved = true;
+
+	list.items = palloc((Size) list.capacity * sizeof(FrPackedItem));
+
+	/* What other processes have added since this one looked stays. */
+	if (current && current->image.length == image.length)
 	{
-		make_room(size_bytes, name);
-		is_saved = save_contents(key, &contents);
-		note_outcome(lock, is_saved);
+		append_file(&list, current);
+		known = list.count;
 	}
-	pfree(list.items);
+	if (file)
+		append_file(&list, file);
+	fr_net_each_packed(net, collect_own, &list);
+	if (list.count != known)
+		is_saved = save_items(lock, key, image, &list);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
 	return is_saved;
 }

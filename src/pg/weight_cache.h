@@ -52,8 +52,9 @@ fr_weight_cache_is_intact(const FrWeightKey *key, const FrPackFile *file);
 extern bool fr_weight_cache_lock(bool is_patient, int *lock);
 extern void fr_weight_cache_unlock(int lock);
 
-/* Write the file of a net that was imported from image: its packed weights
- * and those of the file it has, if any.  The lock must be held.  False, with
+/* Write the file of a net that was imported from image: its packed weights,
+ * those of the file it has, if any, and those of the file that is there now;
+ * nothing when that has them all.  The lock must be held.  False, with
  * a message in the log, when that is not possible. */
 extern bool
 fr_weight_cache_save(int lock, const FrWeightKey *key, FrBytes image,
