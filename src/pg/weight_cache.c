@@ -18,7 +18,6 @@
 #include "pg/weight_cache.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -32,21 +31,13 @@
 #include "pg/memory.h"
 #include "pg/settings.h"
 #include "storage/fd.h"
-#include "storage/latch.h"
 #include "storage/pg_shmem.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #if PG_VERSION_NUM < 140000
 #error "PostgreSQL 14 or later is needed"
 #endif
-
-/* Base backups and pg_checksums leave out what starts with pgsql_tmp,
- * pg_rewind what has it behind a slash.  The server empties base/pgsql_tmp
- * when it starts, no other. */
-#define CACHE_DIR "base/pgsql_tmp_facerec"
-#define LOCK_PATH CACHE_DIR "/lock"
 
 #define SUFFIX_WEIGHTS ".weights"
 #define SUFFIX_CHECKED ".checked"
@@ -55,14 +46,6 @@
 #define HEX_MODEL_BYTES	   16
 #define HEX_IDENTITY_BYTES 8
 #define NAME_BYTES		   (2 * (HEX_MODEL_BYTES + HEX_IDENTITY_BYTES) + 2)
-
-/* How long a backend waits for another one to pack a model, and how often it
- * looks. */
-#define LOCK_PATIENCE_MS 60000
-#define LOCK_POLL_MS	 5
-
-/* How long writing is not tried again after it failed. */
-#define FAILURE_SECONDS 60
 
 /* What stays free on the disk: tables and WAL need it more.  As much as the
  * file takes, but at least this. */
@@ -121,7 +104,7 @@ make_path(const FrWeightKey *key, const char *suffix, char path[MAXPGPATH])
 	char name[NAME_BYTES];
 
 	make_name(key, name);
-	snprintf(path, MAXPGPATH, "%s/%s%s", CACHE_DIR, name, suffix);
+	snprintf(path, MAXPGPATH, "%s/%s%s", FR_WEIGHT_CACHE_DIR, name, suffix);
 }
 
 /* Packing is a property of the code: found out once per kernel table. */
@@ -436,124 +419,6 @@ fr_weight_cache_discard(const FrWeightKey *key, const FrPackFile *file)
 	discard(key, &((const Mapping *) file)->status);
 }
 
-/* ---- the lock ----------------------------------------------------------- */
-
-/* When writing fails, the lock file says when: for a while nobody waits for
- * the lock to try the same again.  In its contents, because its times change
- * when it is made or copied, too.  Only the holder of the lock writes. */
-static void
-note_outcome(int lock, bool is_written)
-{
-	int64 now = (int64) time(NULL);
-
-	/* Where not even that can be written, the next one tries again. */
-	if (is_written)
-		(void) !ftruncate(lock, 0);
-	else
-		(void) !pwrite(lock, &now, sizeof(now), 0);
-}
-
-static bool
-has_failed_lately(int lock)
-{
-	int64 then;
-
-	return pread(lock, &then, sizeof(then), 0) == (ssize_t) sizeof(then) &&
-		   llabs((long long) time(NULL) - (long long) then) < FAILURE_SECONDS;
-}
-
-/* Open the lock file, making it and the directory; -1, and a message the
- * first time, when that is not possible. */
-static int
-open_lock(void)
-{
-	static bool is_reported;
-	int fd = OpenTransientFile(LOCK_PATH, O_RDWR | O_NOFOLLOW | PG_BINARY);
-
-	if (fd < 0 && errno == ENOENT &&
-		(MakePGDirectory(CACHE_DIR) == 0 || errno == EEXIST))
-		fd = OpenTransientFile(LOCK_PATH,
-							   O_CREAT | O_RDWR | O_NOFOLLOW | PG_BINARY);
-	if (fd < 0 && !is_reported)
-	{
-		is_reported = true;
-		ereport(LOG,
-				(errcode_for_file_access(),
-				 errmsg("could not use directory \"%s\": %m", CACHE_DIR),
-				 errdetail("Every process packs the weights of face models "
-						   "for itself.")));
-	}
-	return fd;
-}
-
-/* Take the lock if it is free.  One of a file that somebody has removed in
- * the meantime keeps nobody away: false, and no errno to wait for. */
-static bool
-try_lock(int fd)
-{
-	struct stat ours, named;
-
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-		return false;
-	errno = 0;
-	return fstat(fd, &ours) == 0 && lstat(LOCK_PATH, &named) == 0 &&
-		   ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
-}
-
-/* Wait until the lock is ours; false when that takes too long or is no use. */
-static bool
-wait_for_lock(int fd)
-{
-	TimestampTz start = GetCurrentTimestamp();
-
-	for (;;)
-	{
-		if (has_failed_lately(fd))
-			return false;
-		if (try_lock(fd))
-			return true;
-		if ((errno != EWOULDBLOCK && errno != EINTR) ||
-			TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
-									   LOCK_PATIENCE_MS))
-			return false;
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 LOCK_POLL_MS, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-}
-
-/* The kernel gives the lock back when its holder dies.  Not a lock of the
- * server's: those do not keep parallel workers of one query apart. */
-bool
-fr_weight_cache_lock(bool is_patient, int *lock)
-{
-	*lock = -1;
-	if (!fr_setting_weight_cache || fr_setting_weight_cache_size == 0)
-		return false;
-
-	int fd = open_lock();
-
-	if (fd < 0)
-		return false;
-	if (is_patient ? !wait_for_lock(fd)
-				   : has_failed_lately(fd) || !try_lock(fd))
-	{
-		CloseTransientFile(fd);
-		return false;
-	}
-	*lock = fd;
-	return true;
-}
-
-void
-fr_weight_cache_unlock(int lock)
-{
-	if (lock >= 0)
-		CloseTransientFile(lock);
-}
-
 /* ---- making room -------------------------------------------------------- */
 
 static bool
@@ -578,7 +443,7 @@ remove_file(const char *name, const char *suffix)
 {
 	char path[MAXPGPATH];
 
-	snprintf(path, sizeof(path), "%s/%s%s", CACHE_DIR, name, suffix);
+	snprintf(path, sizeof(path), "%s/%s%s", FR_WEIGHT_CACHE_DIR, name, suffix);
 	(void) unlink(path);
 }
 
@@ -589,7 +454,8 @@ last_used(const char *name, const struct stat *status)
 	char path[MAXPGPATH];
 	struct stat marker;
 
-	snprintf(path, sizeof(path), "%s/%s%s", CACHE_DIR, name, SUFFIX_CHECKED);
+	snprintf(path, sizeof(path), "%s/%s%s", FR_WEIGHT_CACHE_DIR, name,
+			 SUFFIX_CHECKED);
 	if (lstat(path, &marker) == 0 && marker.st_mtime > status->st_mtime)
 		return marker.st_mtime;
 	return status->st_mtime;
@@ -602,11 +468,12 @@ list_files(int *count)
 {
 	CacheFile *files = palloc(sizeof(CacheFile));
 	int capacity = 1;
-	DIR *dir = AllocateDir(CACHE_DIR);
+	DIR *dir = AllocateDir(FR_WEIGHT_CACHE_DIR);
 	struct dirent *entry;
 
 	*count = 0;
-	while (dir && (entry = ReadDirExtended(dir, CACHE_DIR, LOG)) != NULL)
+	while (dir &&
+		   (entry = ReadDirExtended(dir, FR_WEIGHT_CACHE_DIR, LOG)) != NULL)
 	{
 		char path[MAXPGPATH];
 		struct stat status;
@@ -615,7 +482,8 @@ list_files(int *count)
 			continue;
 		if (has_suffix(entry->d_name, SUFFIX_TEMP))
 			remove_file(entry->d_name, "");
-		snprintf(path, sizeof(path), "%s/%s", CACHE_DIR, entry->d_name);
+		snprintf(path, sizeof(path), "%s/%s", FR_WEIGHT_CACHE_DIR,
+				 entry->d_name);
 		if (!has_suffix(entry->d_name, SUFFIX_WEIGHTS) ||
 			lstat(path, &status) != 0)
 			continue;
@@ -642,7 +510,7 @@ has_disk_room(uint64 size_bytes)
 {
 	struct statvfs status;
 
-	if (statvfs(CACHE_DIR, &status) != 0)
+	if (statvfs(FR_WEIGHT_CACHE_DIR, &status) != 0)
 		return true; /* writing will tell */
 	return (uint64) status.f_bavail * status.f_frsize >=
 		   size_bytes + Max(size_bytes, RESERVED_BYTES);
@@ -684,11 +552,12 @@ void
 fr_weight_cache_forget(const uint8 sha256[FR_SHA256_BYTES])
 {
 	char prefix[NAME_BYTES];
-	DIR *dir = AllocateDir(CACHE_DIR);
+	DIR *dir = AllocateDir(FR_WEIGHT_CACHE_DIR);
 	struct dirent *entry;
 
 	model_prefix(sha256, prefix);
-	while (dir && (entry = ReadDirExtended(dir, CACHE_DIR, LOG)) != NULL)
+	while (dir &&
+		   (entry = ReadDirExtended(dir, FR_WEIGHT_CACHE_DIR, LOG)) != NULL)
 		if (is_ours(entry->d_name) &&
 			strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
 			!has_suffix(entry->d_name, SUFFIX_TEMP))
@@ -873,12 +742,12 @@ save_items(int lock, const FrWeightKey *key, FrBytes image,
 		log_problem(key, "not keeping",
 					"The disk would have less than 1 GB, or than their size, "
 					"left.");
-		note_outcome(lock, false);
+		fr_weight_cache_note(lock, false);
 		return false;
 	}
 	make_room(size_bytes, name);
 	is_saved = save_contents(key, &contents);
-	note_outcome(lock, is_saved);
+	fr_weight_cache_note(lock, is_saved);
 	return is_saved;
 }
 

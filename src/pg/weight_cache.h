@@ -16,6 +16,11 @@
 #include "core/nn/pack_file.h"
 #include "pg/catalog.h"
 
+/* Base backups and pg_checksums leave out what starts with pgsql_tmp,
+ * pg_rewind what has it behind a slash.  The server empties base/pgsql_tmp
+ * when it starts, no other. */
+#define FR_WEIGHT_CACHE_DIR "base/pgsql_tmp_facerec"
+
 /* What a file is for: one network of a model, packed in one way. */
 typedef struct FrWeightKey
 {
@@ -51,6 +56,10 @@ fr_weight_cache_is_intact(const FrWeightKey *key, const FrPackFile *file);
  */
 extern bool fr_weight_cache_lock(bool is_patient, int *lock);
 extern void fr_weight_cache_unlock(int lock);
+
+/* Note whether writing was possible.  When it was not, nobody gets the lock
+ * for a minute, to try the same again.  The lock must be held. */
+extern void fr_weight_cache_note(int lock, bool is_written);
 
 /* Write the file of a net that was imported from image: its packed weights,
  * those of the file it has, if any, and those of the file that is there now;
