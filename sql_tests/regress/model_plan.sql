@@ -21,6 +21,8 @@ FROM face_model_plan('people') WITH ORDINALITY p (step, network, layer, kernel, 
 SELECT shape FROM face_model_plan('people', runs => 1) ORDER BY step DESC LIMIT 1;
 -- as often as asked for; not at all
 SELECT count(*) > 0 AS steps, count(estimated_ms) AS estimated, count(measured_ms) AS measured FROM face_model_plan('people', runs => 0);
+-- null is the default
+SELECT count(*) = count(measured_ms) AS measured FROM face_model_plan('people', NULL, NULL, NULL);
 -- by label
 SELECT count(*) > 0 AS by_label FROM facerec_models m, face_model_plan(m.name || '@' || m.fingerprint, runs => 0) WHERE m.name = 'people';
 -- a detector takes any size

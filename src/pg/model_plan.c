@@ -26,6 +26,7 @@ PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_model_plan);
 #define PLAN_COLUMNS 9
 #define MAX_SIDE	 16384
 #define MAX_RUNS	 1000
+#define USUAL_RUNS	 5
 
 /* One row of the result. */
 typedef struct PlanRow
@@ -55,15 +56,15 @@ read_clock(void)
 	return INSTR_TIME_GET_DOUBLE(time);
 }
 
-/* An optional argument; 0 when it is not given. */
+/* An optional argument; usual when it is null. */
 static int
 get_number(FunctionCallInfo fcinfo, int argument, const char *name, int least,
-		   int most)
+		   int most, int usual)
 {
 	int32 number;
 
 	if (PG_ARGISNULL(argument))
-		return 0;
+		return usual;
 	number = PG_GETARG_INT32(argument);
 	if (number < least || number > most)
 		ereport(ERROR,
@@ -186,9 +187,9 @@ plan_model(FunctionCallInfo fcinfo, MemoryContext context)
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("the name of a face model must not be null")));
-	width = get_number(fcinfo, 1, "width", 1, MAX_SIDE);
-	height = get_number(fcinfo, 2, "height", 1, MAX_SIDE);
-	runs = get_number(fcinfo, 3, "runs", 0, MAX_RUNS);
+	width = get_number(fcinfo, 1, "width", 1, MAX_SIDE, 0);
+	height = get_number(fcinfo, 2, "height", 1, MAX_SIDE, 0);
+	runs = get_number(fcinfo, 3, "runs", 0, MAX_RUNS, USUAL_RUNS);
 	rows->rows = MemoryContextAlloc(context, sizeof(PlanRow));
 	rows->is_measured = runs > 0;
 	fr_model_cache_begin();
