@@ -53,6 +53,10 @@ SELECT face_model_quantize('patches', 'crops', 'SELECT data FROM photo', aligned
 
 -- layers that stay
 SELECT face_model_quantize('people', 'x', 'SELECT data FROM photo', exclude => '{nothing}');
+-- a wrong name is refused before the query runs
+\set VERBOSITY sqlstate
+SELECT face_model_quantize('people', 'x', 'nonsense', exclude => '{nothing}');
+\set VERBOSITY default
 SELECT face_model_quantize('people', 'x', 'SELECT data FROM photo', exclude => '{NULL}');
 SELECT face_model_quantize('people', 'x', 'SELECT data FROM photo', min_cosine => 1);
 

@@ -464,12 +464,11 @@ load_entry(const FrModelRow *row, const FrNetOptions *options)
 }
 
 FrShape
-fr_model_input_shape(const FrModel *model, int index, int width, int height)
+fr_graph_input_shape(const FrGraph *graph, const FrDescriptor *descriptor,
+					 int index, int width, int height)
 {
 	/* The second and third network of a cascade see windows of these sides. */
 	static const int cascade_sides[FR_MAX_GRAPHS] = {0, 24, 48};
-	const FrDescriptor *descriptor = &model->descriptor.core;
-	const FrGraph *graph = fr_net_graph(model->nets[index]);
 	const FrValue *input = &graph->values[graph->inputs[0]];
 	int side = index > 0 ? cascade_sides[index] : NATIVE_SIDE;
 
@@ -485,6 +484,13 @@ fr_model_input_shape(const FrModel *model, int index, int width, int height)
 		if (input->shape.dims[i] > 0)
 			shape.dims[i] = input->shape.dims[i];
 	return shape;
+}
+
+FrShape
+fr_model_input_shape(const FrModel *model, int index, int width, int height)
+{
+	return fr_graph_input_shape(fr_net_graph(model->nets[index]),
+								&model->descriptor.core, index, width, height);
 }
 
 /* Nobody has touched the mapped files. */

@@ -42,6 +42,11 @@ extern FrModel *fr_model_cache_get(const FrModelRow *row);
 extern FrShape
 fr_model_input_shape(const FrModel *model, int index, int width, int height);
 
+/* The same of a network that is not made. */
+FrShape
+fr_graph_input_shape(const FrGraph *graph, const FrDescriptor *descriptor,
+					 int index, int width, int height);
+
 /* What a network needs of the settings. */
 extern FrNetOptions fr_model_net_options(void);
 

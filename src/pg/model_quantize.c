@@ -24,6 +24,7 @@
 #include "pg/face_models.h"
 #include "pg/image_call.h"
 #include "pg/memory.h"
+#include "pg/model_cache.h"
 #include "pg/model_descriptor.h"
 #include "pg/models.h"
 #include "tcop/cmdtag.h"
@@ -226,6 +227,33 @@ check_new_name(const Job *job)
 				 errmsg("face model \"%s\" already exists", job->new_name)));
 }
 
+/* Before the query runs: excluded names are those of layers. */
+static void
+check_layers(const Job *job)
+{
+	MemoryContext memory = AllocSetContextCreate(
+		CurrentMemoryContext, "facerec layers", ALLOCSET_DEFAULT_SIZES);
+	FrAllocator allocator = fr_pg_allocator(memory);
+	FrCancel cancel = fr_pg_cancel();
+	FrShape shape =
+		fr_graph_input_shape(&job->graph, &job->descriptor.core, 0, 0, 0);
+	FrError error;
+	FrStatus status;
+
+	/* Not every interrupt is a user's wish to stop. */
+	while ((status = fr_quantize_check(&job->graph, &shape, &job->options,
+									   &cancel, &allocator, &error)) ==
+		   FR_ERR_CANCELLED)
+		CHECK_FOR_INTERRUPTS();
+	if (status == FR_ERR_ARGUMENT)
+		fr_raise(status, &error, "invalid list of layers to exclude",
+				 psprintf("face_model_plan('%s', runs => 0) shows their names.",
+						  job->row.name));
+	if (status != FR_OK)
+		fail(job, status, &error);
+	MemoryContextDelete(memory);
+}
+
 static FrStatus
 open_sets(Job *job, FrError *error)
 {
@@ -269,6 +297,7 @@ open_model(Job *job, const char *reference)
 		status = open_sets(job, &error);
 	if (status != FR_OK)
 		fail(job, status, &error);
+	check_layers(job);
 }
 
 /* ---- photos ------------------------------------------------------------- */

@@ -190,7 +190,7 @@ exclude(FrQuantizer *quantizer)
 			is_found = true;
 		}
 		if (!is_found)
-			return fr_fail(quantizer->error, FR_ERR_MISMATCH,
+			return fr_fail(quantizer->error, FR_ERR_ARGUMENT,
 						   "The network has no layer \"%.100s\" that could be "
 						   "quantized.",
 						   name);
@@ -253,21 +253,32 @@ state_outputs(FrQuantizer *quantizer)
 	return status;
 }
 
+/* Which layers there are, and which the caller excludes. */
 static FrStatus
-quantize(FrQuantizer *quantizer, const FrGraph *source,
-		 FrQuantizeReport *report)
+choose_layers(FrQuantizer *quantizer, const FrGraph *source)
 {
 	FrStatus status = fr_observe_check(source, quantizer->error);
 
-	if (status == FR_OK && quantizer->samples->count < 1)
-		status = fr_fail(quantizer->error, FR_ERR_ARGUMENT,
-						 "There are no samples to calibrate with.");
 	if (status == FR_OK)
 		status = fr_quantizer_fold(quantizer, source);
 	if (status == FR_OK)
 		status = fr_quantizer_find_layers(quantizer);
 	if (status == FR_OK)
 		status = exclude(quantizer);
+	return status;
+}
+
+static FrStatus
+quantize(FrQuantizer *quantizer, const FrGraph *source,
+		 FrQuantizeReport *report)
+{
+	FrStatus status = FR_OK;
+
+	if (quantizer->samples->count < 1)
+		status = fr_fail(quantizer->error, FR_ERR_ARGUMENT,
+						 "There are no samples to calibrate with.");
+	if (status == FR_OK)
+		status = choose_layers(quantizer, source);
 	if (status == FR_OK)
 		status = state_outputs(quantizer);
 	if (status == FR_OK)
@@ -280,6 +291,33 @@ quantize(FrQuantizer *quantizer, const FrGraph *source,
 		status = fr_quantizer_tune(quantizer, report);
 	if (status == FR_OK)
 		status = list_kept(quantizer, report);
+	return status;
+}
+
+FrStatus
+fr_quantize_check(const FrGraph *source, const FrShape *shape,
+				  const FrQuantizeOptions *options, const FrCancel *cancel,
+				  const FrAllocator *allocator, FrError *error)
+{
+	/* Only shapes are looked at. */
+	const FrSamples samples = {.count = 1, .shapes = shape};
+	FrArena arena;
+	FrQuantizer quantizer = {
+		.options = options,
+		.samples = &samples,
+		.cancel = cancel,
+		.allocator = allocator,
+		.error = error,
+		.arena = &arena,
+	};
+
+	fr_arena_init(&arena, allocator);
+	fr_arena_init(&quantizer.scratch, allocator);
+
+	FrStatus status = choose_layers(&quantizer, source);
+
+	fr_arena_fini(&quantizer.scratch);
+	fr_arena_fini(&arena);
 	return status;
 }
 

@@ -47,12 +47,19 @@ typedef struct FrQuantizeReport
 /* Whether a network has quantised layers already. */
 bool fr_quantize_is_quantized(const FrGraph *graph);
 
+/* Fail as fr_quantize does where that depends on no more of the samples than
+ * the shape of one. */
+FrStatus
+fr_quantize_check(const FrGraph *source, const FrShape *shape,
+				  const FrQuantizeOptions *options, const FrCancel *cancel,
+				  const FrAllocator *allocator, FrError *error);
+
 /*
  * Make *quantized from the graph of a network with one input.  It shares
  * constants and names with *source, which must outlive it.  Layers stay
- * float32 until the mean agreement on the samples is at least min_agreement.  MISMATCH when
- * the network has no layer that can be quantised, an excluded name is none
- * of a layer's, or no layer can be quantised at that agreement.
+ * float32 until the mean agreement on the samples is at least min_agreement.
+ * MISMATCH when the network has no layer that can be quantised, or none can
+ * be at that agreement; ARGUMENT when an excluded name is none of a layer's.
  */
 FrStatus fr_quantize(const FrGraph *source, const FrSamples *samples,
 					 const FrQuantizeOptions *options, const FrCancel *cancel,

@@ -375,7 +375,14 @@ test_excluding(void)
 	fr_graph_destroy(&graph);
 	options = (FrQuantizeOptions){.excluded = wrong, .excluded_count = 1};
 	is_status(quantize(&model.graph, &options, &graph, &report, &error),
-			  FR_ERR_MISMATCH, &error, "a name that is none of a layer's");
+			  FR_ERR_ARGUMENT, &error, "a name that is none of a layer's");
+	is_status(fr_quantize_check(&model.graph, sample_shapes, &options, NULL,
+								&fr_allocator_malloc, &error),
+			  FR_ERR_ARGUMENT, &error, "which shows without samples");
+	options.excluded = names;
+	is_status(fr_quantize_check(&model.graph, sample_shapes, &options, NULL,
+								&fr_allocator_malloc, &error),
+			  FR_OK, &error, "as does that a name fits");
 	options = (FrQuantizeOptions){.excluded = all, .excluded_count = 5};
 	is_status(quantize(&model.graph, &options, &graph, &report, &error),
 			  FR_ERR_MISMATCH, &error, "nothing is left");
