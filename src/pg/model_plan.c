@@ -169,7 +169,8 @@ plan_network(FrModel *model, int network, const FrShape *shape, int runs,
 	if (status != FR_OK)
 		fr_raise(status, &error,
 				 psprintf("could not plan face model \"%s\"", model->row.name),
-				 NULL);
+				 status == FR_ERR_LIMIT ? "Raise facerec.max_inference_memory."
+										: NULL);
 
 	MemoryContext caller = MemoryContextSwitchTo(context);
 

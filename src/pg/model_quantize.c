@@ -224,7 +224,10 @@ check_new_name(const Job *job)
 	if (fr_catalog_find_name(job->new_name, &other))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("face model \"%s\" already exists", job->new_name)));
+				 errmsg("face model \"%s\" already exists", job->new_name),
+				 errhint("Drop it with face_model_drop('%s'), or choose "
+						 "another name.",
+						 job->new_name)));
 }
 
 /* Before the query runs: excluded names are those of layers. */
@@ -352,6 +355,22 @@ next_set(Job *job)
 															: &job->calibration;
 }
 
+/* ERROR: a crop of the wrong size. */
+static void
+fail_crop(const Job *job, const FrError *error)
+{
+	int width = job->descriptor.core.input_width;
+	int height = job->descriptor.core.input_height;
+
+	fr_raise(
+		FR_ERR_MISMATCH, error,
+		psprintf("could not calibrate face model \"%s\"", job->row.name),
+		width == height
+			? psprintf("face_align(image, landmarks, %d) makes such crops.",
+					   width)
+			: NULL);
+}
+
 /* Take the samples of one photo. */
 static void
 add_photo(Job *job, Datum photo)
@@ -377,6 +396,8 @@ add_photo(Job *job, Datum photo)
 	if (status != FR_OK)
 	{
 		fr_sample_set_truncate(set, before);
+		if (job->is_aligned && status == FR_ERR_MISMATCH)
+			fail_crop(job, &call.error);
 		fr_call_fail(
 			&call, status,
 			psprintf("could not calibrate face model \"%s\"", job->row.name),
@@ -469,14 +490,16 @@ check_samples(const Job *job)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the calibration query gave too few %s", samples),
-				 errdetail("In " UINT64_FORMAT " rows there were %d %s in %d "
-						   "photos; %d have to calibrate the model, and %d of "
-						   "other photos to measure it.",
-						   job->row_count, count, samples, job->photo_count,
-						   FEWEST_CALIBRATING, FEWEST_HELD_OUT),
-				 errhint("Let it return photos with %d %s or more, as they "
-						 "come in use.",
-						 RECOMMENDED_SAMPLES, samples)));
+				 errdetail("Rows: " UINT64_FORMAT "; photos that gave %s: %d; "
+						   "%s: %d.  At least %d have to calibrate the model, "
+						   "and %d of other photos to measure it.",
+						   job->row_count, samples, job->photo_count, samples,
+						   count, FEWEST_CALIBRATING, FEWEST_HELD_OUT),
+				 count < FEWEST_SAMPLES
+					 ? errhint("Let it return photos with %d %s or more, as "
+							   "they come in use.",
+							   RECOMMENDED_SAMPLES, samples)
+					 : errhint("Let it return more photos.")));
 	if (count < RECOMMENDED_SAMPLES)
 		ereport(
 			WARNING,

@@ -233,6 +233,10 @@ try_networks(NewModel *model, Trial *trial)
 									&trial->allocator, &model->row.dims,
 									&error)) == FR_ERR_CANCELLED)
 		CHECK_FOR_INTERRUPTS();
+	if (status == FR_ERR_MISMATCH && model->is_preset_given)
+		fail_trial(trial, model, status, &error,
+				   "face_model_load without a preset tells which one fits, if "
+				   "any does.");
 	if (status == FR_OK && core->role == FR_ROLE_DETECTOR)
 	{
 		memcpy(detector.nets, trial->nets, sizeof(detector.nets));
@@ -313,7 +317,10 @@ is_already_loaded(const NewModel *model)
 	if (fr_catalog_find_fingerprint(model->row.fingerprint, &other))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
 						errmsg("face model \"%s\" is already loaded as \"%s\"",
-							   model->row.name, other.name)));
+							   model->row.name, other.name),
+						errdetail("Weights and descriptor are the same, bit "
+								  "by bit."),
+						errhint("Use it by that name.")));
 	return false;
 }
 
