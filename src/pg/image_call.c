@@ -84,8 +84,12 @@ report_image(const FrCall *call, FrStatus status, int level)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("image format \"%s\" is not supported",
 						fr_image_format_name(format)),
-				 errhint("Convert the image to JPEG or PNG before inserting "
-						 "it.")));
+				 level < ERROR
+					 ? errhint("Convert the image to JPEG or PNG before "
+							   "inserting it.")
+					 : errhint("Convert the image to JPEG or PNG before "
+							   "inserting it, or set facerec.on_error to "
+							   "\"ignore\" to skip such images.")));
 		return;
 	}
 	if (status == FR_ERR_LIMIT &&

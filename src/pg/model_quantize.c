@@ -453,9 +453,18 @@ open_query(const Job *job)
 }
 
 static void
+name_row(void *job)
+{
+	errcontext("row " UINT64_FORMAT " of the calibration query",
+			   ((const Job *) job)->row_count);
+}
+
+static void
 collect(Job *job)
 {
 	Portal portal = open_query(job);
+	ErrorContextCallback context = {
+		.previous = error_context_stack, .callback = name_row, .arg = job};
 
 	while (!fr_sample_set_is_full(&job->calibration) ||
 		   !fr_sample_set_is_full(&job->held_out))
@@ -472,7 +481,11 @@ collect(Job *job)
 
 		job->row_count++;
 		if (!is_null)
+		{
+			error_context_stack = &context;
 			add_photo(job, photo);
+			error_context_stack = context.previous;
+		}
 		SPI_freetuptable(rows);
 		CHECK_FOR_INTERRUPTS();
 	}
