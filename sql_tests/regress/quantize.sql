@@ -46,7 +46,7 @@ SELECT a.count = b.count AS same_faces FROM (SELECT count(*) FROM file, face_det
 SELECT face_model_drop('patches-int8');
 
 -- aligned crops
-SELECT face_model_quantize('people', 'crops', $$SELECT data FROM file, generate_series(1, 40) WHERE name = 'crop.png'$$, aligned => true) IS NOT NULL AS made;
+SELECT face_model_quantize('people', 'crops', $$SELECT data || int4send(n) FROM file, generate_series(1, 40) n WHERE name = 'crop.png'$$, aligned => true) IS NOT NULL AS made;
 SELECT face_model_drop('crops');
 SELECT face_model_quantize('people', 'crops', 'SELECT data FROM photo', aligned => true);
 SELECT face_model_quantize('patches', 'crops', 'SELECT data FROM photo', aligned => true);
@@ -70,6 +70,8 @@ SELECT face_model_drop('fewest');
 SELECT face_model_quantize('people', 'x', 'SELECT data FROM photo WHERE false');
 SELECT face_model_quantize('people', 'x', $$SELECT data FROM file, generate_series(1, 100) WHERE name = 'nobody.png'$$);
 SELECT face_model_quantize('people', 'x', 'SELECT NULL::bytea FROM photo');
+-- copies of a photo are on one side: they calibrate or measure
+SELECT face_model_quantize('people', 'x', $$SELECT data FROM file, generate_series(1, 40) WHERE name = 'ann-1.png'$$);
 -- the query is read only as far as needed
 CREATE SEQUENCE asked;
 SELECT face_model_quantize('people', 'some', $$SELECT data FROM photo WHERE nextval('asked') > 0$$, max_faces => 32) IS NOT NULL AS made;

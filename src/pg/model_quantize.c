@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "core/face/samples.h"
 #include "core/nn/quantize.h"
 #include "core/onnx/import.h"
@@ -30,6 +31,7 @@
 #include "tcop/cmdtag.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
@@ -57,6 +59,14 @@ PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_model_quantize);
 	"uint8 activations, ranges of least squared error; int8 weights per " \
 	"output channel; biases corrected"
 
+/* A photo by a hash of its bytes: copies belong to the same part, so that
+ * none measures what it calibrated. */
+typedef struct Photo
+{
+	uint64 hash;
+	bool is_held_out;
+} Photo;
+
 typedef struct Job
 {
 	/* arguments */
@@ -77,7 +87,7 @@ typedef struct Job
 	FrAllocator allocator; /* lives as long as the call */
 	FrNetOptions net;
 	FrSampleSet calibration, held_out;
-	int photo_count; /* that gave samples */
+	HTAB *photos; /* that gave samples: Photo */
 	uint64 row_count;
 	FrQuantizeReport report;
 	void *onnx; /* the result */
@@ -342,7 +352,18 @@ attempt_photo(FrSampleSet *set, FrCall *call, const FrFaceModels *models)
 	return status;
 }
 
-/* Where the samples of the next photo go. */
+static void
+open_photos(Job *job)
+{
+	HASHCTL control = {.keysize = sizeof(uint64),
+					   .entrysize = sizeof(Photo),
+					   .hcxt = CurrentMemoryContext};
+
+	job->photos = hash_create("facerec calibration photos", 256, &control,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* Where the samples of a photo that was not seen before go. */
 static FrSampleSet *
 next_set(Job *job)
 {
@@ -353,6 +374,25 @@ next_set(Job *job)
 		return &job->held_out;
 	return is_due && !fr_sample_set_is_full(&job->held_out) ? &job->held_out
 															: &job->calibration;
+}
+
+/* Where the samples of this photo go: where those of its last copy went. */
+static FrSampleSet *
+choose_set(Job *job, uint64 hash)
+{
+	const Photo *photo = hash_search(job->photos, &hash, HASH_FIND, NULL);
+
+	if (!photo)
+		return next_set(job);
+	return photo->is_held_out ? &job->held_out : &job->calibration;
+}
+
+static void
+note_photo(Job *job, uint64 hash, const FrSampleSet *set)
+{
+	Photo *photo = hash_search(job->photos, &hash, HASH_ENTER, NULL);
+
+	photo->is_held_out = set == &job->held_out;
 }
 
 /* ERROR: a crop of the wrong size. */
@@ -375,18 +415,26 @@ fail_crop(const Job *job, const FrError *error)
 static void
 add_photo(Job *job, Datum photo)
 {
-	FrSampleSet *set = next_set(job);
 	FrFaceModels models = {0};
-	int before = set->count;
 	FrStatus status;
 	FrCall call;
 
+	fr_call_begin(&call, photo);
+
+	uint64 hash = hash_bytes_extended(call.image, (int) call.image_bytes, 0);
+	FrSampleSet *set = choose_set(job, hash);
+	int before = set->count;
+
+	if (fr_sample_set_is_full(set))
+	{
+		fr_call_end(&call);
+		return;
+	}
 	/* The query may have used other models since the last photo. */
 	if (!job->is_aligned && job->row.role == FR_ROLE_DETECTOR)
 		fr_face_models_detector(&models, job->label);
 	else if (!job->is_aligned)
 		fr_face_models_both(&models, job->label);
-	fr_call_begin(&call, photo);
 	do
 	{
 		fr_sample_set_truncate(set, before);
@@ -403,7 +451,8 @@ add_photo(Job *job, Datum photo)
 			psprintf("could not calibrate face model \"%s\"", job->row.name),
 			"Raise facerec.max_inference_memory.");
 	}
-	job->photo_count += set->count > before;
+	if (set->count > before)
+		note_photo(job, hash, set);
 	fr_model_cache_end();
 	fr_call_end(&call);
 }
@@ -502,17 +551,21 @@ check_samples(const Job *job)
 		job->held_out.count < FEWEST_HELD_OUT)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the calibration query gave too few %s", samples),
-				 errdetail("Rows: " UINT64_FORMAT "; photos that gave %s: %d; "
+				 errmsg("the calibration query gave too few %s",
+						count < FEWEST_SAMPLES ? samples : "photos"),
+				 errdetail("Rows: " UINT64_FORMAT
+						   "; different photos that gave %s: %d; "
 						   "%s: %d.  At least %d have to calibrate the model, "
 						   "and %d of other photos to measure it.",
-						   job->row_count, samples, job->photo_count, samples,
+						   job->row_count, samples,
+						   (int) hash_get_num_entries(job->photos), samples,
 						   count, FEWEST_CALIBRATING, FEWEST_HELD_OUT),
 				 count < FEWEST_SAMPLES
 					 ? errhint("Let it return photos with %d %s or more, as "
 							   "they come in use.",
 							   RECOMMENDED_SAMPLES, samples)
-					 : errhint("Let it return more photos.")));
+					 : errhint("Let it return more photos; copies count as "
+							   "one.")));
 	if (count < RECOMMENDED_SAMPLES)
 		ereport(
 			WARNING,
@@ -582,7 +635,7 @@ store(const Job *job)
 	FrModelDescriptor descriptor = job->descriptor;
 
 	descriptor.origin = (FrModelOrigin){
-		.photos = job->photo_count,
+		.photos = (int) hash_get_num_entries(job->photos),
 		.samples = sample_count(job),
 		.layers = report->quantized_count,
 		.float_layers = report->layer_count - report->quantized_count,
@@ -673,6 +726,7 @@ facerec_face_model_quantize(PG_FUNCTION_ARGS)
 	/* All memory is SPI's, which goes with SPI_finish. */
 	job.allocator = fr_pg_allocator(CurrentMemoryContext);
 	open_model(&job, reference);
+	open_photos(&job);
 	job.license = read_license(&job.row);
 	collect(&job);
 	check_samples(&job);
