@@ -3,11 +3,12 @@
  * calibrated on the user's own photos.
  *
  * The calibration query runs with the rights and settings of the caller, one
- * photo at a time; what is kept of a photo are the 8-bit crops (or, for a
- * detector, the reduced photo).  About one photo in four does not calibrate
- * but is held out, to measure the result on.  Only the row of the result is
- * written with the rights of the table's owner.  All is one statement: an
- * error or a cancel leaves nothing behind.
+ * photo at a time (a SELECT; but functions in it may do anything).  What is
+ * kept of a photo are the 8-bit crops (or, for a detector, the reduced
+ * photo).  About one photo in four does not calibrate but is held out, to
+ * measure the result on.  Only the row of the result is written with the
+ * rights of the table's owner.  All is one statement: an error or a cancel
+ * leaves nothing behind.
  */
 #include "postgres.h"
 
