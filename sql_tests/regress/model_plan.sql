@@ -29,6 +29,8 @@ SELECT count(*) > 0 AS by_label FROM facerec_models m, face_model_plan(m.name ||
 SELECT sum(flops) FILTER (WHERE width = 640) > 3 * sum(flops) FILTER (WHERE width = 320) AS more_work
 FROM (VALUES (320), (640)) v (width), face_model_plan('patches', width, width, 0);
 SELECT (SELECT sum(flops) FROM face_model_plan('patches', runs => 0)) = (SELECT sum(flops) FROM face_model_plan('patches', 640, 640, 0)) AS usual_size;
+-- sides are padded as the detector does it
+SELECT (SELECT sum(flops) FROM face_model_plan('patches', 333, 1, 0)) = (SELECT sum(flops) FROM face_model_plan('patches', 352, 32, 0)) AS padded;
 -- three networks
 SELECT array_agg(DISTINCT network ORDER BY network) AS networks, sum(measured_ms) > 0 AS measured FROM face_model_plan('cascade', 64, 48, 2);
 -- slower kernels

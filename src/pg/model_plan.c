@@ -9,6 +9,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "core/face/detect.h"
 #include "core/nn/profile.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -73,6 +74,20 @@ get_number(FunctionCallInfo fcinfo, int argument, const char *name, int least,
 	return number;
 }
 
+/* The shape of a picture as a detector pads it.  A cascade pads nothing. */
+static FrShape
+pad_shape(const FrModel *model, int width, int height)
+{
+	const FrDescriptor *core = &model->descriptor.core;
+	FrShape shape = fr_model_input_shape(model, 0, width, height);
+	int first = shape.dims[1] == 3 ? 2 : 1; /* [n, 3, h, w] or [n, h, w, 3] */
+
+	if (core->role != FR_ROLE_DETECTOR || core->graph_count > 1)
+		return shape;
+	return fr_detect_shape(model->nets[0], core, (int) shape.dims[first + 1],
+						   (int) shape.dims[first]);
+}
+
 /* The shape of one picture of the given size, or of the usual one. */
 static FrShape
 choose_shape(const FrModel *model, int width, int height)
@@ -90,7 +105,7 @@ choose_shape(const FrModel *model, int width, int height)
 				 errmsg("face model \"%s\" takes pictures of %d x %d pixels",
 						model->row.name, (int) usual.dims[first + 1],
 						(int) usual.dims[first])));
-	return shape;
+	return pad_shape(model, width, height);
 }
 
 static void
@@ -170,7 +185,9 @@ plan_network(FrModel *model, int network, const FrShape *shape, int runs,
 		fr_raise(status, &error,
 				 psprintf("could not plan face model \"%s\"", model->row.name),
 				 status == FR_ERR_LIMIT ? "Raise facerec.max_inference_memory."
-										: NULL);
+				 : status == FR_ERR_MISMATCH && network == 0
+					 ? "Choose another width and height."
+					 : NULL);
 
 	MemoryContext caller = MemoryContextSwitchTo(context);
 
