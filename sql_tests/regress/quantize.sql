@@ -126,10 +126,11 @@ SELECT load('points', 'patch-landmarks.onnx', 'omz-landmarks-0009') AS landmarks
 SELECT face_model_quantize('points', 'x', 'SELECT data FROM photo');
 SELECT face_model_drop('points');
 
--- an origin can be claimed, but not in any form
+-- an origin can be claimed, but not in any form, nor for a float network
 SELECT face_model_load('claim', data, 'mobilefacenet', '{"int8_of": "1f3c9a7"}') FROM file WHERE name = 'patch-embedder-b.onnx';
 SELECT face_model_load('claim', data, 'mobilefacenet', '{"int8_cosine": 2}') FROM file WHERE name = 'patch-embedder-b.onnx';
 
+SELECT face_model_load('claim', data, 'mobilefacenet', '{"int8_of": "1f3c9a7e"}') FROM file WHERE name = 'patch-embedder-b.onnx';
 -- a transaction that may not write says so at once
 BEGIN READ ONLY;
 SELECT face_model_quantize('people', 'x', 'SELECT data FROM photo');

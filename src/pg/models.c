@@ -17,6 +17,7 @@
 #include "commands/trigger.h"
 #include "core/face/detect.h"
 #include "core/face/recognise.h"
+#include "core/nn/quantize.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -219,6 +220,28 @@ make_networks(NewModel *model, Trial *trial)
 			sizeof(model->row.preset));
 }
 
+/* Only a network that has 8-bit layers is a variant of another one. */
+static void
+check_origin(const NewModel *model, Trial *trial)
+{
+	FrError error;
+
+	if (!model->descriptor.origin.fingerprint[0])
+		return;
+	for (int i = 0; i < trial->count; i++)
+		if (fr_quantize_is_quantized(fr_net_graph(trial->nets[i])))
+			return;
+
+	FrStatus status =
+		fr_fail(&error, FR_ERR_ARGUMENT,
+				"Its descriptor has the key \"int8_of\", but no layer of the "
+				"network is quantized.");
+
+	fail_trial(trial, model, status, &error,
+			   "face_model_quantize makes 8-bit variants, and writes the keys "
+			   "\"int8_...\".");
+}
+
 /* Check networks against the descriptor, try a detector once; sets dims. */
 static void
 try_networks(NewModel *model, Trial *trial)
@@ -355,6 +378,7 @@ load_model(NewModel *model, Jsonb *given)
 		notice_preset(model);
 	}
 	model->row.role = model->descriptor.core.role;
+	check_origin(model, &trial);
 	try_networks(model, &trial);
 
 	/* One load at a time, so that names and detectors stay as they are. */
