@@ -249,6 +249,7 @@ emit_conv(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 	step->description.flops = 2.0 * (double) step->images * unit->out_channels *
 							  task->out_h * task->out_w * unit->in_channels *
 							  task->kernel_h * task->kernel_w;
+	step->description.is_int8 = true;
 	flatten_images(step);
 	split_int8(step);
 	return fr_describe(

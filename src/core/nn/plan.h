@@ -155,6 +155,7 @@ typedef struct FrPlanStep
 	FrShape shape;		/* of the output */
 	size_t weight_bytes;
 	double flops;	/* multiply-adds times two, of the plain form */
+	bool is_int8;	/* multiplies bytes */
 	double saving;	/* the kernel multiplies that many times less; 0 as 1 */
 	int strip;		/* number from 1 of the strip that the step is part of, or
 					 * 0 */

@@ -126,6 +126,71 @@ measure_flops(const FrKernels *kernels, FrClock now, const FrCancel *cancel,
 	return status;
 }
 
+/* The same convolution of bytes; memory is zero, which takes as long. */
+static FrStatus
+measure_int8(const FrInt8Kernels *kernels, FrClock now, const FrCancel *cancel,
+			 const FrAllocator *allocator, double *ops, FrError *error)
+{
+	const ptrdiff_t pixels = PEAK_SIDE * PEAK_SIDE;
+	size_t input_bytes = (size_t) (PEAK_CHANNELS * pixels);
+	size_t output_bytes = input_bytes * sizeof(float);
+	size_t constant_bytes = PEAK_CHANNELS * sizeof(float);
+	size_t size_bytes =
+		input_bytes + output_bytes + constant_bytes +
+		kernels->packed_bytes(PEAK_CHANNELS, PEAK_CHANNELS, 1, 1);
+	double seconds[PEAK_RUNS];
+	uint8_t *memory = fr_alloc_aligned(allocator, size_bytes);
+
+	if (!memory)
+		return fr_fail_nomem(error, size_bytes);
+	memset(memory, 0, size_bytes);
+
+	uint8_t *output = memory + input_bytes;
+	uint8_t *zeros = output + output_bytes;
+	FrInt8ConvTask task = {
+		.input = memory,
+		.in_block = FR_BYTE_BLOCK * pixels,
+		.in_row = FR_BYTE_BLOCK * PEAK_SIDE,
+		.in_pixel = FR_BYTE_BLOCK,
+		.in_quads = PEAK_CHANNELS / FR_QUAD,
+		.pixel_quads = FR_BYTE_BLOCK / FR_QUAD,
+		.kernel_h = 1,
+		.kernel_w = 1,
+		.out_blocks = PEAK_CHANNELS / FR_BLOCK,
+		.out_h = PEAK_SIDE,
+		.out_w = PEAK_SIDE,
+		.output = (float *) (void *) output,
+		.out_block = FR_BLOCK * pixels,
+		.out_row = FR_BLOCK * PEAK_SIDE,
+		.out_pixel = FR_BLOCK,
+		.weights = (const int8_t *) (zeros + constant_bytes),
+		.start = (const int32_t *) (void *) zeros,
+		.scale = (const float *) (void *) zeros,
+		.epilogue = {.bias = (const float *) (void *) zeros},
+	};
+	FrStatus status = FR_OK;
+
+	for (int i = 0; i < PEAK_RUNS && status == FR_OK; i++)
+	{
+		double start = now();
+
+		if (fr_is_cancelled(cancel))
+			status = fr_fail(error, FR_ERR_CANCELLED,
+							 "Measuring kernels was cancelled.");
+		else
+			kernels->conv(&task);
+		seconds[i] = now() - start;
+	}
+	fr_release_aligned(allocator, memory);
+	if (status == FR_OK)
+	{
+		double typical = median(seconds, PEAK_RUNS);
+
+		*ops = PEAK_FLOPS / (typical > 1e-9 ? typical : 1e-9);
+	}
+	return status;
+}
+
 static FrStatus
 measure_stream(const FrKernels *kernels, FrClock now, const FrCancel *cancel,
 			   const FrAllocator *allocator, double *bytes, FrError *error)
@@ -167,6 +232,9 @@ fr_profile_peak(const FrKernels *kernels, FrClock now, const FrCancel *cancel,
 		measure_flops(kernels, now, cancel, allocator, &peak->flops, error);
 
 	if (status == FR_OK)
+		status = measure_int8(kernels->int8, now, cancel, allocator,
+							  &peak->int8_ops, error);
+	if (status == FR_OK)
 		status = measure_stream(kernels, now, cancel, allocator,
 								&peak->bytes_streamed, error);
 	return status;
@@ -177,7 +245,8 @@ fr_profile_estimate(const FrPlanStep *step, const FrPeak *peak)
 {
 	size_t count = 0;
 	double saving = step->saving > 0 ? step->saving : 1.0;
-	double arithmetic = step->flops / saving / peak->flops;
+	double rate = step->is_int8 ? peak->int8_ops : peak->flops;
+	double arithmetic = step->flops / saving / rate;
 	double memory;
 
 	fr_shape_count(&step->shape, &count);

@@ -18,6 +18,7 @@ typedef double (*FrClock)(void);
 typedef struct FrPeak
 {
 	double flops;		   /* per second, of a 1x1 convolution in the cache */
+	double int8_ops;	   /* the same of bytes */
 	double bytes_streamed; /* per second, read from memory and written */
 } FrPeak;
 

@@ -34,6 +34,8 @@ test_peak(const FrKernels *kernels)
 	is_status(status, FR_OK, &error, "%s: peak", kernels->isa);
 	ok_near(peak.flops, 2.0 * 128 * 128 * 28 * 28, 1.0,
 			"%s: one convolution per tick", kernels->isa);
+	ok_near(peak.int8_ops, 2.0 * 128 * 128 * 28 * 28, 1.0,
+			"%s: one convolution of bytes per tick", kernels->isa);
 	ok_near(peak.bytes_streamed, 32.0 * 1024 * 1024, 1.0,
 			"%s: one stream per tick", kernels->isa);
 }
@@ -78,7 +80,8 @@ test_no_memory(void)
 static void
 test_estimate(void)
 {
-	const FrPeak peak = {.flops = 100.0, .bytes_streamed = 10.0};
+	const FrPeak peak = {
+		.flops = 100.0, .int8_ops = 400.0, .bytes_streamed = 10.0};
 	const FrPlanStep busy = {
 		.flops = 1000.0, .weight_bytes = 8, .shape = {.rank = 1, .dims = {3}}};
 	const FrPlanStep heavy = {
@@ -91,6 +94,11 @@ test_estimate(void)
 			"much arithmetic takes as long as that");
 	ok_near(fr_profile_estimate(&clever, &peak), 10.0, 1e-9,
 			"less where the kernel saves some");
+	const FrPlanStep bytes = {
+		.flops = 4000.0, .is_int8 = true, .shape = {.rank = 1, .dims = {3}}};
+
+	ok_near(fr_profile_estimate(&bytes, &peak), 10.0, 1e-9,
+			"less where bytes are multiplied");
 	ok_near(fr_profile_estimate(&heavy, &peak), 10.0, 1e-9,
 			"many bytes take as long as those");
 }
