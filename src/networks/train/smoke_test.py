@@ -2,8 +2,8 @@
 
   python3 smoke_test.py [--data DATA --models MODELS]
 
-DATA holds the crops' tars, MODELS mobilefacenet-128.onnx and face-reidentification-retail-0095.onnx. Without them, or
-without torch, cv2 or onnx, it says that it was skipped and succeeds. Takes about a minute on one core. It shows that the
+DATA holds the crops' tars, MODELS mobilefacenet-128.onnx, face-reidentification-retail-0095.onnx and YuNet's two files. Without them, or
+without torch, cv2 or onnx, it says that it was skipped and succeeds. Takes about three minutes on one core. It shows that the
 loss falls and that nothing breaks, not that the result is good: evaluate.py measures that.
 """
 import argparse
@@ -16,6 +16,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TEACHERS = ('mobilefacenet-128.onnx', 'face-reidentification-retail-0095.onnx')
+YUNET = ('yunet_n_320_320.onnx', 'yunet_n_640_640.onnx')
 
 
 def reason_to_skip(args):
@@ -24,7 +25,7 @@ def reason_to_skip(args):
             return f'python module {module} is not installed'
     if not args.data or not os.path.exists(os.path.join(args.data, 'crops-00.tar')):
         return 'no folder with crops (--data)'
-    if not args.models or not all(os.path.exists(os.path.join(args.models, name)) for name in TEACHERS):
+    if not args.models or not all(os.path.exists(os.path.join(args.models, name)) for name in TEACHERS + YUNET):
         return 'no folder with the teachers (--models)'
     return None
 
@@ -51,26 +52,61 @@ def main():
     if reason := reason_to_skip(args):
         print('skipped:', reason)
         return
+    with tempfile.TemporaryDirectory() as folder:
+        embedder(args, folder)
+        detector(args, folder)
+
+
+def embedder(args, folder):
     basis = os.path.join(HERE, 'target_basis.npz')
     mobilefacenet, retail = (os.path.join(args.models, name) for name in TEACHERS)
     teachers = ['--mobilefacenet', mobilefacenet, '--retail', retail]
-    with tempfile.TemporaryDirectory() as folder:
-        bank, out, onnx = (os.path.join(folder, name) for name in ('bank', 'run', 'student.onnx'))
-        make = ['--pack', args.data, *teachers, '--basis', basis, '--bank', bank, '--capacity', 128]
-        run('producer.py', *make, '--rows', 64)
-        run('producer.py', *make, '--rows', 160)             # goes on, and wraps the ring
-        check(os.path.getsize(os.path.join(bank, 'picture0.npy')) > 128 * 128 * 128 * 3, 'bank of labelled faces')
-        learn = ['--bank', bank, '--basis', basis, '--batch', 16, '--minimum-rows', 64, '--warmup', 4]
-        run('train.py', *learn, '--out', out, '--samples', 320)
-        text = run('train.py', *learn, '--out', out, '--samples', 1600, '--cooldown-samples', 800)
-        check('at 320 samples' in text, 'training goes on from its state')
-        found = re.findall(r'cos (-?[0-9.]+)', text)
-        check(len(found) > 1 and float(found[-1]) > float(found[0]), f'the cosine rises ({found[0]} to {found[-1]})')
-        text = run('export.py', os.path.join(out, 'final.pt'), onnx, '--bank', bank)
-        check(os.path.getsize(onnx) <= 3.5e6, 'export agrees with torch: ' + text.strip())
-        text = run('train.py', *learn, '--out', os.path.join(folder, 'second'), '--init', onnx, '--samples', 1664,
-                   '--helpers', 1)
-        check('at 1600 samples' in text, 'training starts from an exported network')
+    bank, out, onnx = (os.path.join(folder, name) for name in ('bank', 'run', 'student.onnx'))
+    make = ['--pack', args.data, *teachers, '--basis', basis, '--bank', bank, '--capacity', 128]
+    run('producer.py', *make, '--rows', 64)
+    run('producer.py', *make, '--rows', 160)             # goes on, and wraps the ring
+    check(os.path.getsize(os.path.join(bank, 'picture0.npy')) > 128 * 128 * 128 * 3, 'bank of labelled faces')
+    learn = ['--bank', bank, '--basis', basis, '--batch', 16, '--minimum-rows', 64, '--warmup', 4]
+    run('train.py', *learn, '--out', out, '--samples', 320)
+    text = run('train.py', *learn, '--out', out, '--samples', 1600, '--cooldown-samples', 800)
+    check('at 320 samples' in text, 'training goes on from its state')
+    found = re.findall(r'cos (-?[0-9.]+)', text)
+    check(len(found) > 1 and float(found[-1]) > float(found[0]), f'the cosine rises ({found[0]} to {found[-1]})')
+    text = run('export.py', os.path.join(out, 'final.pt'), onnx, '--bank', bank)
+    check(os.path.getsize(onnx) <= 3.5e6, 'export agrees with torch: ' + text.strip())
+    text = run('train.py', *learn, '--out', os.path.join(folder, 'second'), '--init', onnx, '--samples', 1664,
+               '--helpers', 1)
+    check('at 1600 samples' in text, 'training starts from an exported network')
+
+
+def detector(args, folder):
+    """YuNet's labels for some crops, a few steps on scenes of them, a stop and a resume, export, a restart from it."""
+    import cv2
+    import numpy as np
+    crops, pictures, empty, out, onnx = (os.path.join(folder, name) for name in (
+        'crops', 'pictures', 'empty', 'detector_run', 'detector.onnx'))
+    os.mkdir(empty)
+    rng = np.random.default_rng(1)
+    for i in range(20):
+        small = rng.integers(0, 256, (5 + i, 7 + i, 3)).astype(np.uint8)
+        cv2.imwrite(os.path.join(empty, f'{i}.png'), cv2.resize(small, (320, 240), interpolation=cv2.INTER_CUBIC))
+    run('detector_store.py', '--yunet', args.models, '--out', crops, '--pack', args.data, '--limit', 150)
+    run('detector_store.py', '--yunet', args.models, '--out', pictures, '--pictures', f'noise={empty}')
+    check(os.path.getsize(crops + '.bin') > 100 * 160 * 160 * 3, 'labelled crops')
+    learn = ['--crops', crops, '--pictures', pictures, '--warmup', 20]
+    run('detector_train.py', *learn, '--out', out, '--samples', 160)
+    text = run('detector_train.py', *learn, '--out', out, '--samples', 1760, '--cooldown-samples', 800)
+    check('at 160 samples' in text, 'the detector goes on from its state')
+    found = re.findall(r'points ([0-9.]+)', text)
+    check(float(found[-1]) < 0.9 * float(found[0]), f'the landmarks come nearer ({found[0]} to {found[-1]})')
+    text = run('detector_export.py', os.path.join(out, 'final.pt'), onnx, '--crops', crops, '--pictures', pictures)
+    check(os.path.getsize(onnx) <= 1e6, 'export agrees with torch: ' + text.strip())
+    text = run('detector_train.py', *learn, '--out', os.path.join(folder, 'detector_second'), '--init', onnx,
+               '--samples', 1776)
+    check('at 1760 samples' in text, 'the detector starts from an exported network')
+    text = run('detector_evaluate.py', onnx, '--yunet', args.models, '--crops', crops, '--pictures', pictures,
+               '--photos', empty, '--mosaics', 3, '--empty', 3, '--self')
+    check('found' in text, 'the detector is compared with YuNet')
 
 
 if __name__ == '__main__':

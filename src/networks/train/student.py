@@ -19,6 +19,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from norms import restore_norms
+
 CONFIG = dict(stem=16, widths=(48, 96, 160), blocks=(1, 3, 2), hidden=384, dimensions=128)
 
 
@@ -102,31 +104,7 @@ class Student(nn.Module):
             norm.running_var.fill_(1)
         self.linear.weight.copy_(weights['linear.weight'])
         self.linear.bias.copy_(weights['linear.bias'])
-        sums, hooks = {}, []
-
-        def watch(name):
-            def hook(_, __, out):
-                flat = out.transpose(0, 1).flatten(1).double()
-                entry = sums.setdefault(name, [0, 0, 0])
-                for i, value in enumerate((flat.sum(1), (flat ** 2).sum(1), flat.shape[1])):
-                    entry[i] = entry[i] + value
-            return hook
-        for name, convolution, _ in self.pairs():
-            hooks.append(convolution.register_forward_hook(watch(name)))
-        self.eval()
-        for batch in batches:
-            self(batch)
-        for hook in hooks:
-            hook.remove()
-        for name, _, norm in self.pairs():
-            total, square, count = sums[name]
-            mean = total / count
-            variance = (square / count - mean ** 2).clamp_min(1e-8)
-            norm.bias.add_(mean.float())
-            norm.running_mean.copy_(mean)
-            norm.running_var.copy_(variance)
-            norm.weight.copy_((variance + norm.eps).sqrt())
-        self.train()
+        restore_norms(self, self.pairs(), batches)
 
 
 def multiply_adds(network, side=112):

@@ -1,0 +1,168 @@
+"""Compare detectors with YuNet on photos, on mosaics of held-out crops, and on held-out pictures without faces.
+
+  python3 detector_evaluate.py RUN/state.pt detector.onnx --yunet MODELS --crops STORE --pictures STORE --photos FOLDER
+                               [--mosaics 1000] [--empty 500] [--table table.tsv]
+
+Everything is seen at 640x640, as YuNet's fixed file wants it.
+  found      share of YuNet's faces with a score of 0.7 or more that the detector finds (score of --threshold or more,
+             overlap of the boxes at least 0.4), on the photos and on the mosaics
+  landmarks  mean distance to YuNet's landmarks in units of the distance of the eyes (the median in brackets)
+  extra      faces per picture that YuNet does not see even at a score of 0.3
+  false      faces per 100 pictures without faces
+The same figures for YuNet itself against the labels made at a larger size say what is noise of the teacher: --self.
+"""
+import argparse
+import glob
+import os
+import time
+
+import cv2
+import numpy as np
+import torch
+
+from detector_net import heads
+from detector_onnx import load_detector
+from detector_scene import SceneMaker
+from detector_store import SURE, Store
+from yunet import YuNet, decode, overlap, suppress
+
+SIDE, CERTAIN = 640, 0.7
+
+
+def fit(picture):
+    """The picture in the upper left of a 640x640 canvas."""
+    scale = min(1.0, SIDE / max(picture.shape[:2]))
+    size = [max(1, round(n * scale)) for n in picture.shape[1::-1]]
+    canvas = np.zeros((SIDE, SIDE, 3), np.uint8)
+    canvas[:size[1], :size[0]] = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+    return canvas
+
+
+@torch.no_grad()
+def detect(detector, canvas, threshold):
+    x = torch.from_numpy(canvas).permute(2, 0, 1)[None].float().contiguous(memory_format=torch.channels_last)
+    return suppress(decode(heads(detector(x)), *canvas.shape[:2], threshold))
+
+
+class Mosaics(SceneMaker):
+    """Held-out crops of 12 to 200 pixels on held-out pictures without faces, undamaged."""
+
+    def __call__(self, side):
+        canvas, faces = self._collage(side)
+        return canvas, faces[faces[:, 14] >= SURE]
+
+    def _collage(self, side):
+        rng = self.rng
+        canvas, found, taken = self._plain_piece(side), [], np.zeros((0, 3))
+        for size in sorted(np.exp(rng.uniform(np.log(12), np.log(200), rng.integers(4, 16))), reverse=True):
+            for _ in range(20):
+                place = rng.uniform(0.8 * size, side - 0.8 * size, 2)
+                if (np.hypot(*(taken[:, :2] - place).T) > 0.9 * (taken[:, 2] + size)).all():
+                    taken = np.concatenate([taken, [[*place, size]]])
+                    found.append(self._paste(canvas, place, size))
+                    break
+        return canvas, np.concatenate(found)
+
+
+class Tally:
+    def __init__(self):
+        self.wanted = self.found = self.extra = self.pictures = 0
+        self.errors, self.missed = [], []
+
+    def add(self, certain, possible, ours):
+        """Faces to be found, faces that do not count as extra, faces of the detector."""
+        self.pictures += 1
+        self.wanted += len(certain)
+        self.extra += int((overlap(ours, possible).max(1, initial=0) < 0.3).sum())
+        if not len(certain):
+            return
+        match = overlap(certain, ours)
+        for i, face in enumerate(certain):
+            best = match[i].argmax() if len(ours) else -1
+            if best < 0 or match[i, best] < 0.4:
+                self.missed.append(np.sqrt(face[2] * face[3]))
+                continue
+            self.found += 1
+            points, others = face[4:14].reshape(5, 2), ours[best, 4:14].reshape(5, 2)
+            eyes = max(np.linalg.norm(points[0] - points[1]), 1e-3)
+            self.errors.append(np.linalg.norm(points - others, axis=1).mean() / eyes)
+
+    def text(self):
+        return 'found %.2f %% of %d, landmarks %.2f %% (%.2f %%), extra %.3f' % (
+            100 * self.found / max(self.wanted, 1), self.wanted, 100 * np.mean(self.errors or [0]),
+            100 * np.median(self.errors or [0]), self.extra / max(self.pictures, 1))
+
+    def figures(self):
+        return 100 * self.found / max(self.wanted, 1), 100 * np.mean(self.errors or [0])
+
+
+class Material:
+    """Canvases with YuNet's faces (from 0.3 on), made once for all detectors."""
+
+    def __init__(self, args):
+        yunet = YuNet(args.yunet)
+        photos = [cv2.imread(f) for f in sorted(glob.glob(os.path.join(args.photos, '*.*')))]
+        self.photos = [(c, yunet(c, threshold=0.3)) for c in (fit(p) for p in photos if p is not None)]
+        crops, pictures = Store(args.crops), Store(args.pictures)
+        maker = Mosaics(crops, pictures, 11, held_out=True)
+        self.mosaics = []
+        for _ in range(args.mosaics):
+            canvas, labels = maker(SIDE)
+            self.mosaics.append((canvas, yunet(canvas, threshold=0.3), labels))
+        rows = np.flatnonzero(pictures.held_out & (pictures.best == 0))
+        # First the varied sources, then those with many similar pictures.
+        many = {s: (pictures.source[rows] == s).sum() for s in np.unique(pictures.source[rows])}
+        rows = sorted(rows, key=lambda i: many[pictures.source[i]])[:args.empty]
+        self.empty = [fit(pictures[i][0]) for i in rows]
+        self.empty_names = [pictures.source[i] + '/' + pictures.name[i] for i in rows]
+
+
+def measure(detector, material, threshold):
+    photos, mosaics, false = Tally(), Tally(), []
+    for canvas, faces in material.photos:
+        photos.add(faces[faces[:, 14] >= CERTAIN], faces, detect(detector, canvas, threshold))
+    for canvas, faces, labels in material.mosaics:
+        mosaics.add(faces[faces[:, 14] >= CERTAIN], np.concatenate([faces, labels]), detect(detector, canvas, threshold))
+    for canvas, name in zip(material.empty, material.empty_names):
+        false += [(name, face) for face in detect(detector, canvas, threshold)]
+    return photos, mosaics, false
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('detectors', nargs='+')
+    parser.add_argument('--yunet', required=True)
+    parser.add_argument('--crops', required=True)
+    parser.add_argument('--pictures', required=True)
+    parser.add_argument('--photos', required=True)
+    parser.add_argument('--mosaics', type=int, default=1000)
+    parser.add_argument('--empty', type=int, default=500)
+    parser.add_argument('--threshold', type=float, default=0.6)
+    parser.add_argument('--table')
+    parser.add_argument('--list-false', action='store_true')
+    parser.add_argument('--self', action='store_true', help="YuNet's own noise on the mosaics")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    material = Material(args)
+    if args.self:
+        tally = Tally()
+        for _, faces, labels in material.mosaics:
+            tally.add(labels, labels, faces[faces[:, 14] >= args.threshold])
+        print('yunet against labels of a larger size, mosaics:', tally.text(), flush=True)
+    for path in args.detectors:
+        detector, seen = load_detector(path)
+        photos, mosaics, false = measure(detector, material, args.threshold)
+        print(f'{os.path.basename(path)}: seen {seen}\n  photos   {photos.text()}\n  mosaics  {mosaics.text()}\n'
+              '  false    %.2f per 100 of %d' % (100 * len(false) / max(len(material.empty), 1), len(material.empty)), flush=True)
+        if args.list_false:
+            for name, face in false:
+                print('   ', name, face[:4].round(), face[14])
+        if args.table:
+            with open(args.table, 'a') as file:
+                file.write('%s\t%d\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\n' % (
+                    time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), seen, *photos.figures(), *mosaics.figures(),
+                    100 * len(false) / max(len(material.empty), 1)))
+
+
+if __name__ == '__main__':
+    main()
