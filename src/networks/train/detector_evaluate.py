@@ -7,6 +7,8 @@ Everything is seen at 640x640, as YuNet's fixed file wants it.
   found      share of YuNet's faces with a score of 0.7 or more that the detector finds (score of --threshold or more,
              overlap of the boxes at least 0.4), on the photos and on the mosaics
   landmarks  mean distance to YuNet's landmarks in units of the distance of the eyes (the median in brackets)
+  steady     the same to the mean of YuNet's landmarks over 8 shifts of the picture by a few pixels (--shifts): YuNet's own
+             landmarks move with the grid, see src/networks/README; and that figure for YuNet itself
   extra      faces per picture that YuNet does not see even at a score of 0.3
   false      faces per 100 pictures without faces
 The same figures for YuNet itself against the labels made at a larger size say what is noise of the teacher: --self.
@@ -27,6 +29,7 @@ from detector_store import SURE, Store
 from yunet import YuNet, decode, overlap, suppress
 
 SIDE, CERTAIN = 640, 0.7
+SHIFTS = ((0, 0), (3, 9), (6, 2), (9, 13), (12, 5), (15, 15), (18, 7), (21, 11))
 
 
 def fit(picture):
@@ -42,6 +45,27 @@ def fit(picture):
 def detect(detector, canvas, threshold):
     x = torch.from_numpy(canvas).permute(2, 0, 1)[None].float().contiguous(memory_format=torch.channels_last)
     return suppress(decode(heads(detector(x)), *canvas.shape[:2], threshold))
+
+
+def steady_points(yunet, canvas, faces):
+    """Landmarks [n, 5, 2] of `faces`, each the mean over shifted copies of the canvas; nan where too few show it."""
+    found = [[] for _ in faces]
+    for dx, dy in SHIFTS:
+        shifted = np.zeros_like(canvas)
+        shifted[dy:, dx:] = canvas[:SIDE - dy, :SIDE - dx]
+        others = yunet(shifted, threshold=0.5)
+        others[:, [0, 4, 6, 8, 10, 12]] -= dx
+        others[:, [1, 5, 7, 9, 11, 13]] -= dy
+        for i, row in enumerate(overlap(faces, others)):
+            if row.max(initial=0) > 0.5:
+                found[i].append(others[row.argmax(), 4:14])
+    means = [np.mean(f, 0) if len(f) >= 6 else np.full(10, np.nan) for f in found]
+    return np.array(means, np.float32).reshape(-1, 5, 2)
+
+
+def distance(points, others, eyes):
+    """Mean distance of five landmarks in units of the distance of the eyes in `eyes`."""
+    return np.linalg.norm(points - others, axis=1).mean() / max(np.linalg.norm(eyes[0] - eyes[1]), 1e-3)
 
 
 class Mosaics(SceneMaker):
@@ -67,10 +91,10 @@ class Mosaics(SceneMaker):
 class Tally:
     def __init__(self):
         self.wanted = self.found = self.extra = self.pictures = 0
-        self.errors, self.missed = [], []
+        self.errors, self.steady, self.teacher = [], [], []
 
-    def add(self, certain, possible, ours):
-        """Faces to be found, faces that do not count as extra, faces of the detector."""
+    def add(self, certain, possible, ours, steady=None):
+        """Faces to be found, faces that do not count as extra, faces of the detector, steady_points() of the first."""
         self.pictures += 1
         self.wanted += len(certain)
         self.extra += int((overlap(ours, possible).max(1, initial=0) < 0.3).sum())
@@ -80,17 +104,21 @@ class Tally:
         for i, face in enumerate(certain):
             best = match[i].argmax() if len(ours) else -1
             if best < 0 or match[i, best] < 0.4:
-                self.missed.append(np.sqrt(face[2] * face[3]))
                 continue
             self.found += 1
             points, others = face[4:14].reshape(5, 2), ours[best, 4:14].reshape(5, 2)
-            eyes = max(np.linalg.norm(points[0] - points[1]), 1e-3)
-            self.errors.append(np.linalg.norm(points - others, axis=1).mean() / eyes)
+            self.errors.append(distance(points, others, points))
+            if steady is not None and np.isfinite(steady[i]).all():
+                self.steady.append(distance(steady[i], others, steady[i]))
+                self.teacher.append(distance(steady[i], points, steady[i]))
 
     def text(self):
-        return 'found %.2f %% of %d, landmarks %.2f %% (%.2f %%), extra %.3f' % (
+        text = 'found %.2f %% of %d, landmarks %.2f %% (%.2f %%), extra %.3f' % (
             100 * self.found / max(self.wanted, 1), self.wanted, 100 * np.mean(self.errors or [0]),
             100 * np.median(self.errors or [0]), self.extra / max(self.pictures, 1))
+        if self.steady:
+            text += ', steady %.2f %% (YuNet %.2f %%)' % (100 * np.mean(self.steady), 100 * np.mean(self.teacher))
+        return text
 
     def figures(self):
         return 100 * self.found / max(self.wanted, 1), 100 * np.mean(self.errors or [0])
@@ -102,13 +130,13 @@ class Material:
     def __init__(self, args):
         yunet = YuNet(args.yunet)
         photos = [cv2.imread(f) for f in sorted(glob.glob(os.path.join(args.photos, '*.*')))]
-        self.photos = [(c, yunet(c, threshold=0.3)) for c in (fit(p) for p in photos if p is not None)]
+        self.photos = [(c, *self._label(yunet, c, args)) for c in (fit(p) for p in photos if p is not None)]
         crops, pictures = Store(args.crops), Store(args.pictures)
         maker = Mosaics(crops, pictures, 11, held_out=True)
         self.mosaics = []
         for _ in range(args.mosaics):
             canvas, labels = maker(SIDE)
-            self.mosaics.append((canvas, yunet(canvas, threshold=0.3), labels))
+            self.mosaics.append((canvas, *self._label(yunet, canvas, args), labels))
         rows = np.flatnonzero(pictures.held_out & (pictures.best == 0))
         # First the varied sources, then those with many similar pictures.
         many = {s: (pictures.source[rows] == s).sum() for s in np.unique(pictures.source[rows])}
@@ -116,13 +144,20 @@ class Material:
         self.empty = [fit(pictures[i][0]) for i in rows]
         self.empty_names = [pictures.source[i] + '/' + pictures.name[i] for i in rows]
 
+    @staticmethod
+    def _label(yunet, canvas, args):
+        """All faces, the certain ones, and their steady landmarks if asked for."""
+        faces = yunet(canvas, threshold=0.3)
+        certain = faces[faces[:, 14] >= CERTAIN]
+        return faces, certain, steady_points(yunet, canvas, certain) if args.shifts else None
+
 
 def measure(detector, material, threshold):
     photos, mosaics, false = Tally(), Tally(), []
-    for canvas, faces in material.photos:
-        photos.add(faces[faces[:, 14] >= CERTAIN], faces, detect(detector, canvas, threshold))
-    for canvas, faces, labels in material.mosaics:
-        mosaics.add(faces[faces[:, 14] >= CERTAIN], np.concatenate([faces, labels]), detect(detector, canvas, threshold))
+    for canvas, faces, certain, steady in material.photos:
+        photos.add(certain, faces, detect(detector, canvas, threshold), steady)
+    for canvas, faces, certain, steady, labels in material.mosaics:
+        mosaics.add(certain, np.concatenate([faces, labels]), detect(detector, canvas, threshold), steady)
     for canvas, name in zip(material.empty, material.empty_names):
         false += [(name, face) for face in detect(detector, canvas, threshold)]
     return photos, mosaics, false
@@ -138,6 +173,7 @@ def main():
     parser.add_argument('--mosaics', type=int, default=1000)
     parser.add_argument('--empty', type=int, default=500)
     parser.add_argument('--threshold', type=float, default=0.6)
+    parser.add_argument('--shifts', action='store_true', help='also compare with steady landmarks')
     parser.add_argument('--table')
     parser.add_argument('--list-false', action='store_true')
     parser.add_argument('--self', action='store_true', help="YuNet's own noise on the mosaics")
@@ -146,22 +182,22 @@ def main():
     material = Material(args)
     if args.self:
         tally = Tally()
-        for _, faces, labels in material.mosaics:
+        for _, faces, _, _, labels in material.mosaics:
             tally.add(labels, labels, faces[faces[:, 14] >= args.threshold])
         print('yunet against labels of a larger size, mosaics:', tally.text(), flush=True)
     for path in args.detectors:
         detector, seen = load_detector(path)
         photos, mosaics, false = measure(detector, material, args.threshold)
+        share = 100 * len(false) / max(len(material.empty), 1)
         print(f'{os.path.basename(path)}: seen {seen}\n  photos   {photos.text()}\n  mosaics  {mosaics.text()}\n'
-              '  false    %.2f per 100 of %d' % (100 * len(false) / max(len(material.empty), 1), len(material.empty)), flush=True)
+              f'  false    {share:.2f} per 100 of {len(material.empty)}', flush=True)
         if args.list_false:
             for name, face in false:
                 print('   ', name, face[:4].round(), face[14])
         if args.table:
             with open(args.table, 'a') as file:
                 file.write('%s\t%d\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\n' % (
-                    time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), seen, *photos.figures(), *mosaics.figures(),
-                    100 * len(false) / max(len(material.empty), 1)))
+                    time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), seen, *photos.figures(), *mosaics.figures(), share))
 
 
 if __name__ == '__main__':

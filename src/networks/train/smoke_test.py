@@ -1,10 +1,11 @@
-"""Does the training code run? A few labelled faces, a few steps, a stop and a resume, export, a restart from the export.
+"""Does the training code run, for the embedder and for the detector?
 
   python3 smoke_test.py [--data DATA --models MODELS]
 
-DATA holds the crops' tars, MODELS mobilefacenet-128.onnx, face-reidentification-retail-0095.onnx and YuNet's two files. Without them, or
-without torch, cv2 or onnx, it says that it was skipped and succeeds. Takes about three minutes on one core. It shows that the
-loss falls and that nothing breaks, not that the result is good: evaluate.py measures that.
+DATA holds the crops' tars, MODELS mobilefacenet-128.onnx, face-reidentification-retail-0095.onnx and YuNet's two files.
+Without them, or without torch, cv2 or onnx, it says that it was skipped and succeeds. Takes three minutes on one core. It
+shows that the losses fall and that nothing breaks, not that the result is good: evaluate.py and detector_evaluate.py
+measure that.
 """
 import argparse
 import importlib.util
@@ -44,20 +45,8 @@ def check(condition, what):
     print('ok -', what, flush=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data')
-    parser.add_argument('--models')
-    args = parser.parse_args()
-    if reason := reason_to_skip(args):
-        print('skipped:', reason)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        embedder(args, folder)
-        detector(args, folder)
-
-
 def embedder(args, folder):
+    """A few labelled faces, a few steps, a stop and a resume, export, a restart from the export."""
     basis = os.path.join(HERE, 'target_basis.npz')
     mobilefacenet, retail = (os.path.join(args.models, name) for name in TEACHERS)
     teachers = ['--mobilefacenet', mobilefacenet, '--retail', retail]
@@ -107,6 +96,19 @@ def detector(args, folder):
     text = run('detector_evaluate.py', onnx, '--yunet', args.models, '--crops', crops, '--pictures', pictures,
                '--photos', empty, '--mosaics', 3, '--empty', 3, '--self')
     check('found' in text, 'the detector is compared with YuNet')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data')
+    parser.add_argument('--models')
+    args = parser.parse_args()
+    if reason := reason_to_skip(args):
+        print('skipped:', reason)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        embedder(args, folder)
+        detector(args, folder)
 
 
 if __name__ == '__main__':
