@@ -18,7 +18,7 @@ cv2.setNumThreads(1)
 HELD_OUT = 1000
 
 
-def _read(folder):
+def read_crops(folder):
     """All (name, JPEG bytes) of a pack in the order of the tars."""
     tars = sorted(glob.glob(os.path.join(folder, 'crops-*.tar')))
     if not tars:
@@ -34,7 +34,7 @@ class CropPack:
     """The training part of a pack; `pack[i]` is a BGR picture uint8 [160, 160, 3]."""
 
     def __init__(self, folder):
-        rows = _read(folder)[:-HELD_OUT]
+        rows = read_crops(folder)[:-HELD_OUT]
         self.source = [name.split('/')[0] for name, _ in rows]
         self._jpeg = [jpeg for _, jpeg in rows]
 
@@ -47,7 +47,7 @@ class CropPack:
 
 def held_out(folder):
     """The crops no training step sees: BGR uint8 [1000, 112, 112, 3]."""
-    return np.stack([cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[24:136, 24:136] for _, jpeg in _read(folder)[-HELD_OUT:]])
+    return np.stack([cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[24:136, 24:136] for _, jpeg in read_crops(folder)[-HELD_OUT:]])
 
 
 def write_json(path, value):

@@ -5,7 +5,8 @@
 
 Writes one store, STORE.bin (pixels) and STORE.npz (sizes and faces). --pictures reads all JPEG and PNG files of a folder;
 each is reduced to at most 640 pixels (448 without faces) and labelled at two scales, so that very large faces are found
-too. --animals does so with pictures of animals or things, where what YuNet finds is mostly wrong and counts as unsure. --pack reads the pack's crops, each enlarged before labelling: a face pasted at 12 pixels keeps landmarks that were
+too. --animals does so with pictures of animals or things, where what YuNet finds is mostly wrong and counts as unsure.
+--pack reads the pack's crops, each enlarged before labelling: a face pasted at 12 pixels keeps landmarks that were
 measured at 150. Faces with scores from 0.3 on are stored; below 0.6 they mean "neither face nor background".
 
 Held out, for measuring only: the pack's last crops, and pictures whose name has a checksum divisible by 5.
@@ -18,7 +19,7 @@ import zlib
 import cv2
 import numpy as np
 
-from crop_pack import HELD_OUT, _read
+from crop_pack import HELD_OUT, read_crops
 from yunet import YuNet, suppress
 
 SURE, UNSURE = 0.6, 0.3
@@ -96,6 +97,35 @@ def shrink(picture, faces, side):
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), faces
 
 
+def add_pack(writer, yunet, folder, limit):
+    crops = read_crops(folder)
+    for i in range(0, len(crops), max(1, len(crops) // (limit or len(crops)))):
+        name, jpeg = crops[i]
+        crop = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+        if (faces := label_crop(yunet, crop)) is not None:
+            writer.add(name.split('/')[0], name, i >= len(crops) - HELD_OUT, crop, faces)
+        if i % 1000 == 0:
+            print('crop', i, 'kept', len(writer.rows), flush=True)
+
+
+def add_pictures(writer, yunet, source, folder, trusted, limit):
+    files = sorted(f for f in glob.glob(os.path.join(folder, '**'), recursive=True)
+                   if f.lower().endswith(('.jpg', '.jpeg', '.png')))
+    for i, path in enumerate(files[:limit]):
+        picture = cv2.imread(path)
+        if picture is None or min(picture.shape[:2]) < 32:
+            continue
+        picture = shrink(picture, np.empty((0, 15)), 1280)[0]
+        faces = label_picture(yunet, picture)
+        picture, faces = shrink(picture, faces, 640 if len(faces) else 448)
+        if not trusted:
+            faces[:, 14] = np.minimum(faces[:, 14], UNSURE)
+        name = os.path.relpath(path, folder)
+        writer.add(source, name, zlib.crc32(name.encode()) % 5 == 0, picture, faces)
+        if i % 200 == 0:
+            print(source, i, 'of', len(files), flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--yunet', required=True, help='folder of yunet_n_320_320.onnx and yunet_n_640_640.onnx')
@@ -107,30 +137,10 @@ def main():
     args = parser.parse_args()
     yunet, writer = YuNet(args.yunet), StoreWriter(args.out)
     if args.pack:
-        crops = _read(args.pack)
-        for i in range(0, len(crops), max(1, len(crops) // (args.limit or len(crops)))):
-            name, jpeg = crops[i]
-            crop = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
-            if (faces := label_crop(yunet, crop)) is not None:
-                writer.add(name.split('/')[0], name, i >= len(crops) - HELD_OUT, crop, faces)
-            if i % 1000 == 0:
-                print('crop', i, 'kept', len(writer.rows), flush=True)
-    for source, folder in (text.split('=', 1) for text in args.pictures + args.animals):
-        files = sorted(f for f in glob.glob(os.path.join(folder, '**'), recursive=True)
-                       if f.lower().endswith(('.jpg', '.jpeg', '.png')))
-        for i, path in enumerate(files[:args.limit]):
-            picture = cv2.imread(path)
-            if picture is None or min(picture.shape[:2]) < 32:
-                continue
-            picture = shrink(picture, np.empty((0, 15)), 1280)[0]
-            faces = label_picture(yunet, picture)
-            picture, faces = shrink(picture, faces, 640 if len(faces) else 448)
-            if f'{source}={folder}' in args.animals:
-                faces[:, 14] = np.minimum(faces[:, 14], UNSURE)
-            name = os.path.relpath(path, folder)
-            writer.add(source, name, zlib.crc32(name.encode()) % 5 == 0, picture, faces)
-            if i % 200 == 0:
-                print(source, i, 'of', len(files), flush=True)
+        add_pack(writer, yunet, args.pack, args.limit)
+    for trusted, folders in ((True, args.pictures), (False, args.animals)):
+        for source, folder in (text.split('=', 1) for text in folders):
+            add_pictures(writer, yunet, source, folder, trusted, args.limit)
     writer.close()
 
 
