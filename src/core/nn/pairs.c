@@ -12,9 +12,10 @@
 
 #include "core/nn/planner.h"
 
-/* Filters by which the weights of each input channel are judged: a sample, so
- * that planning reads little of large weights. */
-#define SAMPLED_FILTERS 64
+/* Weights by which each input channel is judged, at least, of as many filters
+ * as that takes: a sample, because a process that maps packed weights has not
+ * touched the others yet. */
+#define SAMPLED_WEIGHTS 128
 
 /* How far the root mean square of an input channel's weights may lie below
  * that of all. If inputs are as large as their weights are small, pairs then
@@ -53,9 +54,10 @@ find_spread(FrPlanner *planner, const FrUnit *unit, int group, double *sums,
 {
 	int channels = unit->in_channels / unit->window.group;
 	int outputs = unit->out_channels / unit->window.group;
-	int step = (outputs - 1) / SAMPLED_FILTERS + 1;
 	ptrdiff_t taps =
 		(ptrdiff_t) unit->window.kernel[0] * unit->window.kernel[1];
+	ptrdiff_t samples = (SAMPLED_WEIGHTS - 1) / taps + 1;
+	int step = samples < outputs ? (int) (outputs / samples) : 1;
 	const float *filters =
 		unit->weights + (ptrdiff_t) group * outputs * channels * taps;
 	const float *factors =
