@@ -8,7 +8,8 @@ PGFILEDESC = "facerec - face detection, recognition and search"
 KERNEL_SRC = $(sort $(wildcard src/kernels/*.c))
 CORE_SRC   = $(sort $(wildcard src/core/*/*.c))
 PG_SRC     = $(sort $(wildcard src/pg/*.c src/index/*.c))
-LIB_SRC    = $(CORE_SRC) $(KERNEL_SRC)
+NET_SRC    = src/networks/networks.c
+LIB_SRC    = $(CORE_SRC) $(KERNEL_SRC) $(NET_SRC)
 OBJS       = $(patsubst %.c,%.o,$(LIB_SRC) $(PG_SRC))
 
 # ---- extension script: topic pieces -> one versioned file ---------------
@@ -61,6 +62,14 @@ src/kernels/int8_%.o: CFLAGS += $(INT8_CFLAGS)
 %_avx512.o:           CFLAGS += $(ISA_avx512)
 %_avx512vnni.o:       CFLAGS += $(ISA_avx512vnni)
 
+# ---- networks: linked into the library, with their hashes ------------------
+# The first of these programs that there is.
+SHA256   = $(firstword $(shell sha256sum $(1) 2>/dev/null || shasum -a 256 $(1) 2>/dev/null || openssl dgst -sha256 -r $(1)))
+NETWORKS = $(sort $(wildcard src/networks/*.onnx))
+NETWORK_FLAGS = $(foreach file,$(NETWORKS),-DFR_SHA256_$(notdir $(basename $(file)))='"$(call SHA256,$(file))"')
+src/networks/networks.o: CFLAGS += $(NETWORK_FLAGS)
+src/networks/networks.o $(foreach build,san plain fuzzobj,build/$(build)/networks/networks.o): $(NETWORKS)
+
 # Results of the core's maths reach expected/: no contraction there.
 src/core/%.o:    CFLAGS += -ffp-contract=off
 
@@ -98,6 +107,7 @@ build/san/kernels/%.o:     EXTRA = -ffp-contract=fast -fno-math-errno -fno-trapp
 build/plain/kernels/%.o:   EXTRA = $(KERNEL_CFLAGS)
 build/fuzzobj/kernels/%.o: EXTRA = $(KERNEL_CFLAGS) -O1
 build/san/core/%.o build/plain/core/%.o: EXTRA = -ffp-contract=off
+build/san/networks/%.o build/plain/networks/%.o build/fuzzobj/networks/%.o: EXTRA = $(NETWORK_FLAGS)
 build/san/kernels/int8_%.o build/plain/kernels/int8_%.o build/fuzzobj/kernels/int8_%.o: \
                            FP = $(INT8_CFLAGS)
 build/%_avx2.o:            ISA = $(ISA_avx2)
@@ -179,6 +189,7 @@ check-layers:
 	! grep -nE '#include "core/(nn|onnx|face|metric|track)/' $$(find src/core/image -name '*.[ch]')
 	! grep -nE '#include "core/(image|onnx|face|metric|track)/' $$(find src/core/nn -name '*.[ch]')
 	! grep -nE '#include "core/(image|face|metric|track)/' $$(find src/core/onnx -name '*.[ch]')
+	! grep -nE '#include "(core|kernels|pg|index)/' src/networks/*.[ch]
 	! grep -nE '\b(malloc|calloc|realloc|free|setjmp|longjmp)\(' $$(find src/pg src/kernels -name '*.[ch]')
 	! grep -rnE '#include "\.\./' src
 C_FILES = $(shell find src -name '*.[ch]' | sort)

@@ -1,0 +1,72 @@
+/*
+ * networks.c: see networks.h.
+ *
+ * The assembler copies the files into the object (.incbin searches the
+ * include path); that takes no time and works for every processor.  Makefile
+ * passes the hashes, so that nobody has to compute them at run time, and
+ * compiles this again when a file changes.
+ */
+#include "networks/networks.h"
+
+#include <assert.h>
+
+#ifdef __APPLE__
+#define READ_ONLY	 ".const_data\n"
+#define SYMBOL(name) "_" name
+#define HIDE		 ".private_extern "
+#else
+#define READ_ONLY	 ".section .rodata\n"
+#define SYMBOL(name) name
+#define HIDE		 ".hidden "
+#endif
+
+/* Global labels: link-time optimisation may move the code that uses them into
+ * another object. */
+#define LABEL(name) \
+	".globl " SYMBOL(name) "\n" HIDE SYMBOL(name) "\n" SYMBOL(name) ":\n"
+#define BYTES(path) ".incbin \"" path "\"\n"
+
+/* clang-format off */
+/* One statement: several need not keep their order. */
+#define INCLUDE_NETWORK(name)                                          \
+	__asm__(READ_ONLY ".balign 64\n"                                   \
+			LABEL("fr_network_" #name)                                 \
+			BYTES("networks/" #name ".onnx")                           \
+			LABEL("fr_network_" #name "_end")                          \
+			".byte 0\n.text\n");                                       \
+	extern const unsigned char fr_network_##name[]                     \
+		__attribute__((visibility("hidden")));                         \
+	extern const unsigned char fr_network_##name##_end[]               \
+		__attribute__((visibility("hidden")))
+/* clang-format on */
+
+INCLUDE_NETWORK(detector);
+INCLUDE_NETWORK(embedder);
+#ifdef FR_SHA256_landmarks
+INCLUDE_NETWORK(landmarks);
+#endif
+
+#define SHA256_DIGITS 64
+#define NETWORK_FILE(name)                                                   \
+	{                                                                        \
+		.file = #name ".onnx", .sha256 = FR_SHA256_##name,                   \
+		.bytes = fr_network_##name,                                          \
+		.size_bytes = (size_t) (fr_network_##name##_end - fr_network_##name) \
+	}
+
+static_assert(sizeof(FR_SHA256_detector) == SHA256_DIGITS + 1,
+			  "Makefile needs sha256sum, shasum or openssl");
+
+FrNetworkFile
+fr_network_file(FrNetworkId id)
+{
+	const FrNetworkFile files[FR_NETWORK_COUNT] = {
+		[FR_NETWORK_DETECTOR] = NETWORK_FILE(detector),
+		[FR_NETWORK_EMBEDDER] = NETWORK_FILE(embedder),
+#ifdef FR_SHA256_landmarks
+		[FR_NETWORK_LANDMARKS] = NETWORK_FILE(landmarks),
+#endif
+	};
+
+	return files[id];
+}
