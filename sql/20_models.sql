@@ -33,11 +33,11 @@ COMMENT ON COLUMN facerec_models.license IS
 COMMENT ON COLUMN facerec_models.source IS
 	'where the weights come from';
 COMMENT ON COLUMN facerec_models.builtin IS
-	'came with the extension';
+	'came with the extension, which has the weights';
 COMMENT ON COLUMN facerec_models.loaded_at IS
 	'when the model was loaded';
 COMMENT ON COLUMN facerec_models.weights IS
-	'the ONNX file, in pieces; for a model of several networks, its ONNX files';
+	'the ONNX file, in pieces; for a model of several networks, its ONNX files; empty if builtin';
 COMMENT ON COLUMN facerec_models.fingerprint IS
 	'first 32 bits of the SHA-256 over weights, preset, dimensions and descriptor (of the models in it, the fingerprints); every embedding carries it';
 COMMENT ON COLUMN facerec_models.dims IS

@@ -11,15 +11,18 @@ CREATE TEMP TABLE file AS
 		(SELECT decode(base64, 'base64') FROM input WHERE name = 'models/patch-embedder-b.onnx') AS embedder_b,
 		(SELECT decode(base64, 'base64') FROM input WHERE name = 'patches/ann-1.png') AS ann;
 
--- an embedder that is loaded before there is a detector has none
-SELECT regexp_replace(face_model_load('lonely', embedder, 'mobilefacenet'), '@[0-9a-f]{8}$', '@...') FROM file;
+-- an embedder whose descriptor says so has no detector
+SELECT regexp_replace(face_model_load('lonely', embedder, 'mobilefacenet', '{"detector": null}'), '@[0-9a-f]{8}$', '@...') FROM file;
 SELECT descriptor->'detector' AS detector FROM facerec_models WHERE name = 'lonely';
 SELECT face_embed(ann, 'lonely') FROM file;
-SELECT face_embed(ann) FROM file;
 SET facerec.embedder = 'lonely';
+SET facerec.detector = '';
+SELECT face_embed(ann) FROM file;
+SELECT face_detect(ann) FROM file;
+SET facerec.embedder = '';
 SELECT face_embed(ann) FROM file;
 RESET facerec.embedder;
-SELECT face_detect(ann) FROM file;
+RESET facerec.detector;
 SELECT face_model_drop('lonely');
 
 -- loading
@@ -29,7 +32,7 @@ SELECT regexp_replace(face_model_load(name => 'people', weights => embedder, pre
 SELECT name, role, preset, dims, license, builtin, weights IS NOT NULL AS has_weights,
 	sha256 = (SELECT sha256(CASE name WHEN 'patches' THEN detector ELSE embedder END) FROM file) AS sha256,
 	fingerprint ~ '^[0-9a-f]{8}$' AS fingerprint
-FROM facerec_models ORDER BY name;
+FROM facerec_models WHERE NOT builtin ORDER BY name;
 -- what is stored is complete
 SELECT key, value FROM facerec_models, jsonb_each(descriptor) WHERE name = 'patches' ORDER BY key COLLATE "C";
 SELECT key, CASE key WHEN 'detector' THEN to_jsonb(regexp_replace(value #>> '{}', '@[0-9a-f]{8}$', '@...')) ELSE value END AS value
@@ -90,7 +93,7 @@ SELECT face_model_load('x', embedder, 'mobilefacenet', '{"detector": "people"}')
 \set VERBOSITY terse
 SELECT face_model_load('x', embedder, 'mobilefacenet', '{"detector": "patches@00000000"}') FROM file;
 \set VERBOSITY default
-SELECT count(*) FROM facerec_models;
+SELECT count(*) FROM facerec_models WHERE NOT builtin;
 
 -- names in calls
 SELECT face_dims(face_embed(ann, 'people')) AS dims, face_embed(ann, 'people') IS NOT NULL AS by_name,
@@ -174,7 +177,7 @@ END $$;
 
 -- the other backend sees it, too
 \c -
-SELECT count(*) FROM facerec_models;
-SELECT face_model_drop(name) FROM facerec_models WHERE role = 'embedder' ORDER BY name;
+SELECT count(*) FROM facerec_models WHERE NOT builtin;
+SELECT face_model_drop(name) FROM facerec_models WHERE role = 'embedder' AND NOT builtin ORDER BY name;
 SELECT face_model_drop('patches');
-SELECT count(*) FROM facerec_models;
+SELECT count(*) FROM facerec_models WHERE NOT builtin;

@@ -21,9 +21,9 @@ SELECT pg_temp.load('points', 'landmarks');
 SELECT pg_temp.load('points', 'landmarks', 'omz-landmarks-0009');
 SELECT pg_temp.load('boxes and points', 'scrfd-boxes', 'scrfd', '{"detection_threshold": 0.4}');
 SELECT pg_temp.load('boxes-and-points', 'scrfd-boxes', 'scrfd', '{"detection_threshold": 0.4}');
-SELECT name, role, preset, dims, regexp_replace(descriptor->>'landmarks', '@[0-9a-f]{8}$', '@...') AS landmarks FROM facerec_models ORDER BY name;
+SELECT name, role, preset, dims, regexp_replace(descriptor->>'landmarks', '@[0-9a-f]{8}$', '@...') AS landmarks FROM facerec_models WHERE NOT builtin ORDER BY name;
 CREATE TEMP TABLE detected AS
-	SELECT m.name, d.* FROM facerec_models m, LATERAL (SELECT (face_detect(pg_temp.file('party'), m.name)).* OFFSET 0) d WHERE m.role = 'detector';
+	SELECT m.name, d.* FROM facerec_models m, LATERAL (SELECT (face_detect(pg_temp.file('party'), m.name)).* OFFSET 0) d WHERE m.role = 'detector' AND NOT builtin;
 SELECT name, count(*), count(landmarks) AS landmarks, count(quality) AS quality, count(yaw) AS yaw FROM detected GROUP BY name ORDER BY name;
 SELECT d.name, max((d.box[0] <-> y.box[0])) < 0.1 AND max((d.box[1] <-> y.box[1])) < 0.1 AS same_boxes,
 	max(d.landmarks[3] <-> y.landmarks[3]) < 1.5 AS same_landmarks
@@ -76,7 +76,7 @@ SELECT pg_temp.load('by-box', 'embedder', 'facenet', '{"detector": "boxes", "inp
 SELECT pg_temp.load('by-box-2', 'embedder', 'facenet', '{"detector": "boxes", "input_size": 112, "margin": 0}');
 SELECT name, descriptor->'alignment' AS alignment, descriptor->'margin' AS margin, descriptor->'standardise' AS standardise FROM facerec_models WHERE name ~ 'by-box' ORDER BY name;
 SELECT pg_temp.load('x', 'embedder', 'facenet', '{"margin": 5}');
-SELECT m.name, face_dims(face_embed(pg_temp.file('party'), m.name)) FROM facerec_models m WHERE m.role = 'embedder' ORDER BY m.name;
+SELECT m.name, face_dims(face_embed(pg_temp.file('party'), m.name)) FROM facerec_models m WHERE m.role = 'embedder' AND NOT builtin ORDER BY m.name;
 SELECT count(*), count(landmarks) AS landmarks, count(embedding) AS embeddings FROM face_embed_all(pg_temp.file('party'), 'by-box');
 SELECT pg_temp.load('x', 'embedder', 'sphereface');
 -- pieces of one file, without a preset
@@ -93,7 +93,7 @@ SELECT descriptor->'landmarks' AS landmarks FROM facerec_models WHERE name = 'bo
 SELECT face_model_load('boxes', pg_temp.file('scrfd-boxes'), preset, descriptor) = name || '@' || fingerprint AS same FROM facerec_models WHERE name = 'boxes';
 SELECT face_model_load('by-box', pg_temp.file('embedder'), preset, descriptor) = name || '@' || fingerprint AS same FROM facerec_models WHERE name = 'by-box';
 
-SELECT face_model_drop(name) FROM facerec_models WHERE role = 'embedder' ORDER BY name;
-SELECT face_model_drop(name) FROM facerec_models WHERE role = 'detector' ORDER BY name;
+SELECT face_model_drop(name) FROM facerec_models WHERE role = 'embedder' AND NOT builtin ORDER BY name;
+SELECT face_model_drop(name) FROM facerec_models WHERE role = 'detector' AND NOT builtin ORDER BY name;
 SELECT face_model_drop('points');
-SELECT count(*) FROM facerec_models;
+SELECT count(*) FROM facerec_models WHERE NOT builtin;

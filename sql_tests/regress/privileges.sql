@@ -13,7 +13,7 @@ SELECT face_model_load('patches', data, 'yunet') IS NOT NULL AS detector FROM fi
 
 -- a plain user
 SET ROLE regress_face_user;
-SELECT name, role, preset, dims, license, builtin FROM facerec_models;
+SELECT name, role, preset, dims, license, builtin FROM facerec_models WHERE NOT builtin;
 SELECT weights FROM facerec_models;
 SELECT * FROM facerec_models;
 SELECT count(*) FROM file, face_detect(data, 'patches') WHERE name = 'patches/ann-1.png';
@@ -50,7 +50,7 @@ SET search_path = pg_temp, public;
 CREATE FUNCTION pg_temp.min(text) RETURNS text LANGUAGE sql AS $$ SELECT 'trap'::text $$;
 SELECT public.face_model_load('mine', data, 'mobilefacenet') IS NOT NULL AS loaded FROM file WHERE name = 'models/patch-embedder.onnx';
 SELECT count(*) FROM pg_temp.facerec_models;
-SELECT name FROM public.facerec_models ORDER BY name;
+SELECT name FROM public.facerec_models WHERE NOT builtin ORDER BY name;
 SELECT public.face_dims(public.face_embed(data, 'mine')) FROM file WHERE name = 'patches/ann-1.png';
 SELECT current_user;
 SELECT public.face_model_drop('mine');

@@ -20,6 +20,7 @@
 #include "commands/extension.h"
 #include "common/cryptohash.h"
 #include "miscadmin.h"
+#include "pg/builtin_models.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -216,11 +217,14 @@ read_row(HeapTuple tuple, TupleDesc descriptor, FrModelRow *row)
 		elog(ERROR, "column sha256 of facerec_models has %d bytes",
 			 (int) VARSIZE_ANY_EXHDR(sha256));
 	memcpy(row->sha256, VARDATA_ANY(sha256), FR_SHA256_BYTES);
+	row->is_builtin =
+		DatumGetBool(heap_getattr(tuple, ANUM_BUILTIN, descriptor, &is_null));
 }
 
 static void
-read_contents(HeapTuple tuple, TupleDesc descriptor, MemoryContext context,
-			  bool has_weights, FrModelContents *contents)
+read_contents(HeapTuple tuple, TupleDesc descriptor, const FrModelRow *row,
+			  MemoryContext context, bool has_weights,
+			  FrModelContents *contents)
 {
 	bool is_null;
 	MemoryContext caller = MemoryContextSwitchTo(context);
@@ -228,9 +232,11 @@ read_contents(HeapTuple tuple, TupleDesc descriptor, MemoryContext context,
 	contents->descriptor = DatumGetJsonbPCopy(
 		heap_getattr(tuple, ANUM_DESCRIPTOR, descriptor, &is_null));
 	memset(&contents->files, 0, sizeof(contents->files));
-	if (!has_weights)
+	if (!has_weights || row->is_builtin)
 	{
 		MemoryContextSwitchTo(caller);
+		if (has_weights)
+			fr_builtin_files(row, &contents->files);
 		return;
 	}
 
@@ -273,7 +279,7 @@ scan_table(int column, const char *value, FrModelRow *row,
 	if (is_found)
 		read_row(tuple, RelationGetDescr(table), row);
 	if (is_found && contents)
-		read_contents(tuple, RelationGetDescr(table), context, has_weights,
+		read_contents(tuple, RelationGetDescr(table), row, context, has_weights,
 					  contents);
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);

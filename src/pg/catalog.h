@@ -33,6 +33,7 @@ typedef struct FrModelRow
 	char preset[FR_MODEL_NAME_BYTES];
 	int dims; /* 0 unless an embedder */
 	uint8 sha256[FR_SHA256_BYTES];
+	bool is_builtin; /* the library has the weights (builtin_models.h) */
 } FrModelRow;
 
 /* The rest of the row. */
@@ -75,7 +76,8 @@ extern void
 fr_catalog_resolve_role(const char *reference, FrRole role, FrModelRow *row);
 
 /* Read descriptor and weights of a row into context; false when the row is
- * gone. */
+ * gone.  The weights of a builtin model are not copied; ERROR when the library
+ * does not have them. */
 extern bool fr_catalog_read(const FrModelRow *row, MemoryContext context,
 							FrModelContents *contents);
 

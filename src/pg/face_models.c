@@ -22,8 +22,8 @@ require_embedder(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("no face embedder is set"),
-				 errhint("Load one with face_model_load('name', weights, "
-						 "preset) and SET facerec.embedder = 'name'.")));
+				 errhint("RESET facerec.embedder for the one that came with "
+						 "the extension.")));
 	return fr_setting_embedder;
 }
 
@@ -34,8 +34,8 @@ require_detector(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("no face detector is set"),
-				 errhint("Load one with face_model_load('name', weights, "
-						 "'yunet') and SET facerec.detector = 'name'.")));
+				 errhint("RESET facerec.detector for the one that came with "
+						 "the extension.")));
 	return fr_setting_detector;
 }
 
@@ -159,10 +159,9 @@ fr_face_models_both(FrFaceModels *models, const char *name)
 {
 	fr_model_cache_begin();
 	use_embedder(models, name);
-	if (!name && is_set(fr_setting_detector))
-		use_detector_named(models, fr_setting_detector);
-	else if (!name && !models->embedder->descriptor.detector[0])
-		(void) require_detector();
+	if (!name && (fr_setting_is_detector_set() ||
+				  !models->embedder->descriptor.detector[0]))
+		use_detector_named(models, require_detector());
 	else
 		use_detector_of_embedder(models);
 
@@ -203,7 +202,7 @@ fr_face_models_key(const char *name, FrPhotoKey *key)
 	}
 	if (is_set(fr_setting_embedder))
 		copy_name(fr_setting_embedder, key->embedder, key);
-	if (is_set(fr_setting_detector))
+	if (fr_setting_is_detector_set())
 		copy_name(fr_setting_detector, key->detector, key);
 	key->detection_threshold = fr_setting_detection_threshold;
 	key->detection_size = fr_setting_detection_size;

@@ -22,6 +22,7 @@
 #include "core/face/input.h"
 #include "core/onnx/aligned.h"
 #include "miscadmin.h"
+#include "pg/builtin_models.h"
 #include "pg/errors.h"
 #include "pg/memory.h"
 #include "pg/settings.h"
@@ -286,6 +287,9 @@ start_entry(const FrModelRow *row, const FrNetOptions *options)
 		fail_gone(row);
 	read_descriptor(entry, contents.descriptor);
 	pfree(contents.descriptor);
+	/* Whether there is a file of packed weights must not decide this. */
+	if (row->is_builtin)
+		fr_builtin_files(row, &contents.files);
 	for (int i = 0; i < count_nets(entry); i++)
 		fr_weight_cache_key(row, i, entry->model.descriptor.core.weight_format,
 							options->kernels, &entry->keys[i]);

@@ -6,6 +6,7 @@
 #include "pg/model_links.h"
 
 #include "executor/spi.h"
+#include "pg/builtin_models.h"
 #include "pg/settings.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -31,14 +32,14 @@ table_schema(void)
 		get_namespace_name(get_rel_namespace(fr_catalog_table())));
 }
 
-/* The name of the only model of a role; NULL when there are none or
- * several. */
+/* The name of the only model of a role that was loaded; NULL when there are
+ * none or several. */
 static char *
 find_only(FrRole role)
 {
 	char *query =
 		psprintf("SELECT min(name) FROM %s.facerec_models WHERE role = '%s' "
-				 "HAVING count(*) = 1",
+				 "AND NOT builtin HAVING count(*) = 1",
 				 table_schema(), fr_role_name(role));
 	char *name = NULL;
 
@@ -61,22 +62,33 @@ notice_no_detector(const char *name)
 }
 
 /*
- * Fix which detector finds the faces for an embedder, and how: the one in
- * the descriptor, else that of facerec.detector, else the only one there is.
+ * Which detector finds the faces for an embedder: the one in the descriptor,
+ * else that of facerec.detector if it is set, else the only one that was
+ * loaded, else the one that came with the extension.  NULL or "" for none.
  */
+static const char *
+choose_detector(Jsonb *given, const FrModelDescriptor *descriptor)
+{
+	FrModelRow row;
+	const char *only;
+
+	if (fr_model_descriptor_has(given, "detector"))
+		return descriptor->detector;
+	if (fr_setting_is_detector_set())
+		return fr_setting_detector;
+	only = find_only(FR_ROLE_DETECTOR);
+	if (!only && fr_catalog_find_name(FR_BUILTIN_DETECTOR, &row))
+		return FR_BUILTIN_DETECTOR;
+	return only;
+}
+
+/* Fix which detector finds the faces for an embedder, and how. */
 static void
 complete_embedder(const char *name, Jsonb *given, FrModelDescriptor *descriptor)
 {
 	FrModelDescriptor detector = {0};
 	FrModelRow row;
-	const char *reference = NULL;
-
-	if (fr_model_descriptor_has(given, "detector"))
-		reference = descriptor->detector;
-	else if (fr_setting_detector && fr_setting_detector[0])
-		reference = fr_setting_detector;
-	else
-		reference = find_only(FR_ROLE_DETECTOR);
+	const char *reference = choose_detector(given, descriptor);
 
 	if (!reference || !reference[0])
 	{
@@ -92,7 +104,7 @@ complete_embedder(const char *name, Jsonb *given, FrModelDescriptor *descriptor)
 
 	fr_catalog_resolve_role(reference, FR_ROLE_DETECTOR, &row);
 	if (!fr_preset_find(row.preset, &detector.core) ||
-		!fr_catalog_read(&row, CurrentMemoryContext, &contents))
+		!fr_catalog_read_descriptor(&row, CurrentMemoryContext, &contents))
 		elog(ERROR, "could not read face model \"%s\"", row.name);
 	fr_model_descriptor_apply(contents.descriptor, &detector);
 	adopt_detection(&detector.core, given, &descriptor->core);
@@ -145,24 +157,30 @@ fr_model_links_complete(const char *name, Jsonb *given, bool has_landmarks,
 		complete_detector(name, given, has_landmarks, descriptor);
 }
 
-void
-fr_model_links_check_unused(const FrModelRow *row)
+char *
+fr_model_links_users(const FrModelRow *row)
 {
 	Oid types[] = {TEXTOID};
 	Datum values[] = {CStringGetTextDatum(psprintf("%08x", row->fingerprint))};
 	/* The row may come from a database where the model has another name. */
-	char *query =
-		psprintf("SELECT string_agg(quote_ident(name), ', ' ORDER BY name) "
-				 "FROM %s.facerec_models "
-				 "WHERE $1 IN (right(descriptor->>'detector', 8), "
-				 "right(descriptor->>'landmarks', 8))",
-				 table_schema());
+	char *query = psprintf(
+		"SELECT string_agg(quote_ident(name), ', ' ORDER BY name) "
+		"FROM %s.facerec_models "
+		"WHERE NOT builtin AND $1 IN (right(descriptor->>'detector', 8), "
+		"right(descriptor->>'landmarks', 8))",
+		table_schema());
 
 	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 1) !=
 		SPI_OK_SELECT)
 		elog(ERROR, "could not read facerec_models");
 
-	char *users = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
+void
+fr_model_links_check_unused(const FrModelRow *row)
+{
+	char *users = fr_model_links_users(row);
 
 	if (users)
 		ereport(

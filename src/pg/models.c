@@ -1,20 +1,15 @@
 /*
- * models.c: SQL functions that load and drop models, and the trigger that
- * keeps the table honest.
+ * models.c: SQL functions that load and drop models.
  *
  * A model is imported and planned once before its row is written, so that a
- * bad file is refused here, by name, and not in the middle of a query.  The
- * trigger checks the hashes of every row again: rows that arrive by COPY,
- * restore or replication are as good as loaded ones.
+ * bad file is refused here, by name, and not in the middle of a query.
  */
 #include "postgres.h"
 
 #include "pg/models.h"
 
-#include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "core/face/detect.h"
 #include "core/face/recognise.h"
 #include "core/nn/quantize.h"
@@ -22,6 +17,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "pg/builtin_models.h"
 #include "pg/catalog.h"
 #include "pg/errors.h"
 #include "pg/memory.h"
@@ -33,7 +29,6 @@
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -42,7 +37,6 @@
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_model_load);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_model_load_chunks);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_model_drop);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_models_guard);
 
 /* A row whose weights are larger could not be dumped: COPY writes two
  * digits per byte and its lines are limited to 1 GB. */
@@ -56,6 +50,7 @@ typedef struct NewModel
 	bool is_preset_given;
 	FrModelFiles files;
 	ArrayType *chunks;	/* what is stored */
+	bool is_builtin;	/* nothing is */
 	bool has_landmarks; /* a detector that finds them by itself */
 	Jsonb *stored_descriptor;
 	const char *license; /* or NULL */
@@ -280,12 +275,12 @@ insert_model(const NewModel *model, Oid table)
 	char fingerprint[9];
 	char *query = psprintf(
 		"INSERT INTO %s.facerec_models (name, fingerprint, role, preset, "
-		"descriptor, dims, sha256, license, source, weights) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+		"descriptor, dims, sha256, license, source, weights, builtin) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
 		quote_identifier(get_namespace_name(get_rel_namespace(table))));
-	Oid types[] = {TEXTOID, TEXTOID,  TEXTOID, TEXTOID, JSONBOID,
-				   INT4OID, BYTEAOID, TEXTOID, TEXTOID, BYTEAARRAYOID};
-	char nulls[lengthof(types) + 1] = "          ";
+	Oid types[] = {TEXTOID,	 TEXTOID, TEXTOID, TEXTOID,		  JSONBOID, INT4OID,
+				   BYTEAOID, TEXTOID, TEXTOID, BYTEAARRAYOID, BOOLOID};
+	char nulls[lengthof(types) + 1] = "           ";
 	bytea *sha256 = palloc(VARHDRSZ + FR_SHA256_BYTES);
 
 	SET_VARSIZE(sha256, VARHDRSZ + FR_SHA256_BYTES);
@@ -302,7 +297,8 @@ insert_model(const NewModel *model, Oid table)
 		PointerGetDatum(sha256),
 		model->license ? CStringGetTextDatum(model->license) : (Datum) 0,
 		model->source ? CStringGetTextDatum(model->source) : (Datum) 0,
-		PointerGetDatum(model->chunks)};
+		PointerGetDatum(model->chunks),
+		BoolGetDatum(model->is_builtin)};
 
 	if (!model->license)
 		nulls[7] = 'n';
@@ -314,6 +310,59 @@ insert_model(const NewModel *model, Oid table)
 		elog(ERROR, "could not insert into facerec_models");
 }
 
+/* Another model has the same weights. */
+static bool
+are_weights_used(const FrModelRow *row, const char *schema)
+{
+	Oid types[] = {BYTEAOID};
+	bytea *sha256 = palloc(VARHDRSZ + FR_SHA256_BYTES);
+	Datum values[] = {PointerGetDatum(sha256)};
+	char *query = psprintf(
+		"SELECT FROM %s.facerec_models WHERE sha256 = $1 LIMIT 1", schema);
+
+	SET_VARSIZE(sha256, VARHDRSZ + FR_SHA256_BYTES);
+	memcpy(VARDATA(sha256), row->sha256, FR_SHA256_BYTES);
+	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) !=
+		SPI_OK_SELECT)
+		elog(ERROR, "could not read facerec_models");
+	return SPI_processed > 0;
+}
+
+static void
+delete_model(const FrModelRow *row)
+{
+	const char *schema = quote_identifier(
+		get_namespace_name(get_rel_namespace(fr_catalog_table())));
+	Oid types[] = {TEXTOID};
+	Datum values[] = {CStringGetTextDatum(row->name)};
+	char *query =
+		psprintf("DELETE FROM %s.facerec_models WHERE name = $1", schema);
+
+	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) !=
+		SPI_OK_DELETE)
+		elog(ERROR, "could not delete from facerec_models");
+	/* Should this be rolled back, the next use makes them anew. */
+	if (!are_weights_used(row, schema))
+		fr_weight_cache_forget(row->sha256);
+}
+
+/* Make room for a builtin model of this version. */
+static void
+replace_builtin(const FrModelRow *row)
+{
+	char *users = fr_model_links_users(row);
+
+	if (users)
+		ereport(
+			WARNING,
+			(errmsg("face models that use \"%s@%08x\" do not work any "
+					"more",
+					row->name, row->fingerprint),
+			 errdetail("Another model replaces it; it is used by: %s.", users),
+			 errhint("Load them again.")));
+	delete_model(row);
+}
+
 /*
  * Is a model of that name there?  The same one is worth a NOTICE, another
  * one an ERROR; so is the same one under another name.
@@ -322,8 +371,15 @@ static bool
 is_already_loaded(const NewModel *model)
 {
 	FrModelRow other;
+	bool is_named = fr_catalog_find_name(model->row.name, &other);
 
-	if (fr_catalog_find_name(model->row.name, &other))
+	if (is_named && other.is_builtin && model->is_builtin &&
+		other.fingerprint != model->row.fingerprint)
+	{
+		replace_builtin(&other);
+		is_named = false;
+	}
+	if (is_named)
 	{
 		if (other.fingerprint != model->row.fingerprint)
 			ereport(
@@ -471,6 +527,7 @@ static char *
 add_draft(const FrModelDraft *draft)
 {
 	NewModel model = {.is_preset_given = true,
+					  .is_builtin = draft->is_builtin,
 					  .license = draft->license,
 					  .source = draft->source};
 	bytea *weights;
@@ -480,6 +537,15 @@ add_draft(const FrModelDraft *draft)
 		elog(ERROR, "face model preset \"%s\" does not exist", draft->preset);
 	strlcpy(model.row.name, draft->name, sizeof(model.row.name));
 	strlcpy(model.row.preset, draft->preset, sizeof(model.row.preset));
+	if (draft->is_builtin)
+	{
+		model.chunks = construct_empty_array(BYTEAOID);
+		model.files.bytes = draft->weights;
+		model.files.total_bytes = draft->weights_bytes;
+		model.files.size_bytes[0] = draft->weights_bytes;
+		model.files.count = 1;
+		return load_model(&model, draft->descriptor);
+	}
 	weights = palloc(VARHDRSZ + draft->weights_bytes);
 	SET_VARSIZE(weights, VARHDRSZ + draft->weights_bytes);
 	memcpy(VARDATA(weights), draft->weights, draft->weights_bytes);
@@ -524,37 +590,6 @@ fr_model_add(const FrModelDraft *draft)
 
 /* ---- dropping ----------------------------------------------------------- */
 
-static void
-delete_model(const FrModelRow *row, const char *schema)
-{
-	Oid types[] = {TEXTOID};
-	Datum values[] = {CStringGetTextDatum(row->name)};
-	char *query =
-		psprintf("DELETE FROM %s.facerec_models WHERE name = $1", schema);
-
-	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) !=
-		SPI_OK_DELETE)
-		elog(ERROR, "could not delete from facerec_models");
-}
-
-/* Another model has the same weights. */
-static bool
-are_weights_used(const FrModelRow *row, const char *schema)
-{
-	Oid types[] = {BYTEAOID};
-	bytea *sha256 = palloc(VARHDRSZ + FR_SHA256_BYTES);
-	Datum values[] = {PointerGetDatum(sha256)};
-	char *query = psprintf(
-		"SELECT FROM %s.facerec_models WHERE sha256 = $1 LIMIT 1", schema);
-
-	SET_VARSIZE(sha256, VARHDRSZ + FR_SHA256_BYTES);
-	memcpy(VARDATA(sha256), row->sha256, FR_SHA256_BYTES);
-	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) !=
-		SPI_OK_SELECT)
-		elog(ERROR, "could not read facerec_models");
-	return SPI_processed > 0;
-}
-
 Datum
 facerec_face_model_drop(PG_FUNCTION_ARGS)
 {
@@ -566,8 +601,6 @@ facerec_face_model_drop(PG_FUNCTION_ARGS)
 		elog(ERROR, "table facerec_models does not exist");
 
 	Relation relation = table_open(table, ShareRowExclusiveLock);
-	const char *schema =
-		quote_identifier(get_namespace_name(RelationGetNamespace(relation)));
 
 	SPI_connect();
 	PushActiveSnapshot(GetLatestSnapshot());
@@ -583,154 +616,16 @@ facerec_face_model_drop(PG_FUNCTION_ARGS)
 						errdetail("The model of that fingerprint is called "
 								  "\"%s\".",
 								  row.name)));
+	if (row.is_builtin)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot drop face model \"%s\" because it is part of "
+						"the extension",
+						row.name)));
 	fr_model_links_check_unused(&row);
-	delete_model(&row, schema);
-	/* Should this be rolled back, the next use makes them anew. */
-	if (!are_weights_used(&row, schema))
-		fr_weight_cache_forget(row.sha256);
+	delete_model(&row);
 	PopActiveSnapshot();
 	SPI_finish();
 	table_close(relation, NoLock);
 	PG_RETURN_VOID();
-}
-
-/* ---- the trigger -------------------------------------------------------- */
-
-static char *
-get_text(HeapTuple tuple, TupleDesc descriptor, const char *column)
-{
-	char *value =
-		SPI_getvalue(tuple, descriptor, SPI_fnumber(descriptor, column));
-
-	if (!value)
-		ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
-						errmsg("column \"%s\" of facerec_models must not be "
-							   "null",
-							   column)));
-	return value;
-}
-
-static Datum
-get_datum(HeapTuple tuple, TupleDesc descriptor, const char *column)
-{
-	bool is_null;
-	Datum value = SPI_getbinval(tuple, descriptor,
-								SPI_fnumber(descriptor, column), &is_null);
-
-	if (is_null)
-		ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
-						errmsg("column \"%s\" of facerec_models must not be "
-							   "null",
-							   column)));
-	return value;
-}
-
-/* ERROR unless the descriptor is as face_model_load writes it: complete. */
-static void
-check_descriptor(const char *name, const FrDescriptor *preset, Jsonb *given)
-{
-	FrModelDescriptor read = {.core = *preset};
-
-	fr_model_descriptor_apply(given, &read);
-
-	Jsonb *complete = fr_model_descriptor_to_jsonb(&read);
-
-	if (compareJsonbContainers(&given->root, &complete->root) != 0)
-		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
-						errmsg("row of face model \"%s\" is not valid", name),
-						errdetail("Its descriptor is not complete."),
-						errhint("Use face_model_load to add a model.")));
-}
-
-/* ERROR unless hashes and role of a new row are what they must be. */
-static void
-check_row(HeapTuple tuple, TupleDesc descriptor)
-{
-	FrModelFiles files;
-	uint8 sha256[FR_SHA256_BYTES];
-	char expected[9];
-	FrDescriptor preset = {.graph_count = 1};
-	char *name = get_text(tuple, descriptor, "name");
-	char *preset_name = get_text(tuple, descriptor, "preset");
-	char *role = get_text(tuple, descriptor, "role");
-	char *fingerprint = get_text(tuple, descriptor, "fingerprint");
-
-	fr_model_check_name(name);
-	fr_model_files_read(
-		DatumGetArrayTypeP(get_datum(tuple, descriptor, "weights")), &files);
-
-	bool is_known = fr_preset_find(preset_name, &preset);
-
-	if (preset.graph_count > 1 && files.count != preset.graph_count)
-		ereport(ERROR,
-				(errcode(ERRCODE_CHECK_VIOLATION),
-				 errmsg("row of face model \"%s\" is not valid", name),
-				 errdetail("It has %d files, but the preset \"%s\" is a model "
-						   "of %d networks, each a file.",
-						   files.count, preset_name, preset.graph_count),
-				 errhint("Use face_model_load to add a model.")));
-	fr_model_files_sha256(&files, preset.graph_count, sha256);
-	snprintf(expected, sizeof(expected), "%08x",
-			 fr_catalog_fingerprint(
-				 sha256, preset_name,
-				 DatumGetInt32(get_datum(tuple, descriptor, "dims")),
-				 DatumGetJsonbP(get_datum(tuple, descriptor, "descriptor"))));
-
-	bytea *stored = DatumGetByteaPP(get_datum(tuple, descriptor, "sha256"));
-
-	if (VARSIZE_ANY_EXHDR(stored) != FR_SHA256_BYTES ||
-		memcmp(VARDATA_ANY(stored), sha256, FR_SHA256_BYTES) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_CHECK_VIOLATION),
-				 errmsg("row of face model \"%s\" is not valid", name),
-				 errdetail("The SHA-256 of the weights differs from column "
-						   "sha256."),
-				 errhint("Use face_model_load to add a model.")));
-	if (strcmp(fingerprint, expected) != 0)
-		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
-						errmsg("row of face model \"%s\" is not valid", name),
-						errdetail("The fingerprint is %s, not %s.", expected,
-								  fingerprint),
-						errhint("Use face_model_load to add a model.")));
-	if (is_known && strcmp(role, fr_role_name(preset.role)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_CHECK_VIOLATION),
-				 errmsg("row of face model \"%s\" is not valid", name),
-				 errdetail("The preset \"%s\" does not have the role \"%s\".",
-						   preset_name, role),
-				 errhint("Use face_model_load to add a model.")));
-	if (is_known)
-		check_descriptor(
-			name, &preset,
-			DatumGetJsonbP(get_datum(tuple, descriptor, "descriptor")));
-}
-
-Datum
-facerec_models_guard(PG_FUNCTION_ARGS)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		elog(ERROR, "facerec_models_guard was not called as a trigger");
-
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-
-	if (!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
-		elog(ERROR, "facerec_models_guard must be fired before each row");
-	/* Another table may have other types under the same names. */
-	if (RelationGetRelid(trigger->tg_relation) != fr_catalog_table())
-		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("facerec_models_guard is for table "
-							   "facerec_models only")));
-	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("a row of facerec_models never changes"),
-						errhint("Use face_model_drop and face_model_load.")));
-	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		check_row(trigger->tg_trigtuple,
-				  RelationGetDescr(trigger->tg_relation));
-
-	/* Sent when the transaction commits: every backend forgets what it
-	 * knows about models (catalog.c, model_cache.c). */
-	CacheInvalidateRelcacheByRelid(RelationGetRelid(trigger->tg_relation));
-	return PointerGetDatum(trigger->tg_trigtuple);
 }

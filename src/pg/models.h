@@ -17,6 +17,7 @@ typedef struct FrModelDraft
 	const char *license, *source; /* or NULL */
 	const void *weights;		  /* the ONNX file */
 	size_t weights_bytes;
+	bool is_builtin; /* the library has the weights: they are not stored */
 } FrModelDraft;
 
 /* ERROR unless a model may have this name. */
@@ -25,7 +26,8 @@ extern void fr_model_check_name(const char *name);
 /*
  * Check the model and write its row, with the rights of the table's owner:
  * whoever calls has checked that the user may.  Returns its label, palloc'd;
- * ERROR when the name or the model is there already.
+ * ERROR when another model has the name, or the model another name.  A builtin
+ * model replaces the one of another version of the library.
  */
 extern char *fr_model_add(const FrModelDraft *draft);
 

@@ -5,6 +5,7 @@
 
 #include <limits.h> /* MAX_KILOBYTES */
 
+#include "pg/builtin_models.h"
 #include "utils/guc.h"
 
 char *fr_setting_detector;
@@ -61,6 +62,13 @@ assign_isa(int new_value, void *extra)
 	kernels = fr_kernels_by_name(isa_options[new_value].name);
 }
 
+bool
+fr_setting_is_detector_set(void)
+{
+	return fr_setting_detector && fr_setting_detector[0] &&
+		   strcmp(fr_setting_detector, FR_BUILTIN_DETECTOR) != 0;
+}
+
 static bool
 check_fmr(double *new_value, void **extra, GucSource source)
 {
@@ -87,13 +95,16 @@ define_detection_settings(void)
 {
 	DefineCustomStringVariable(
 		"facerec.detector",
-		"Sets the model that finds faces, when a call does not name one.", NULL,
-		&fr_setting_detector, "", PGC_USERSET, 0, NULL, NULL, NULL);
+		"Sets the model that finds faces, when a call does not name one.",
+		"With the default, an embedder uses the detector that it names.",
+		&fr_setting_detector, FR_BUILTIN_DETECTOR, PGC_USERSET, 0, NULL, NULL,
+		NULL);
 
 	DefineCustomStringVariable(
 		"facerec.embedder",
 		"Sets the model that makes embeddings, when a call does not name one.",
-		NULL, &fr_setting_embedder, "", PGC_USERSET, 0, NULL, NULL, NULL);
+		NULL, &fr_setting_embedder, FR_BUILTIN_EMBEDDER, PGC_USERSET, 0, NULL,
+		NULL, NULL);
 
 	DefineCustomRealVariable(
 		"facerec.detection_threshold",
