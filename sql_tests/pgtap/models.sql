@@ -6,7 +6,7 @@
 \pset pager off
 \set ON_ERROR_STOP true
 BEGIN;
-SELECT plan(39);
+SELECT plan(41);
 CREATE TEMP TABLE input (name text, base64 text);
 \copy input FROM PROGRAM 'cd sql_tests/data && for f in models/*.onnx patches/ann-1.png; do printf "%s\t%s\n" $f $(base64 -w0 $f); done'
 CREATE TEMP TABLE file AS SELECT substring(name FROM '[^/]*$') AS name, decode(base64, 'base64') AS data FROM input;
@@ -31,11 +31,12 @@ SELECT col_is_pk('facerec_models', 'name');
 SELECT col_is_unique('facerec_models', 'fingerprint');
 SELECT has_trigger('facerec_models', 'facerec_models_guard');
 SELECT ok((SELECT extconfig @> ARRAY['facerec_models'::regclass::oid] FROM pg_extension WHERE extname = 'facerec'), 'user rows are dumped');
+SELECT is((SELECT extcondition[array_position(extconfig, 'facerec_models'::regclass::oid)] FROM pg_extension WHERE extname = 'facerec'), 'WHERE NOT builtin', 'builtin rows are not');
 SELECT ok(bool_and(has_column_privilege('public', 'facerec_models', attname, 'SELECT') = (attname <> 'weights')), 'everybody reads all columns but the weights')
 FROM pg_attribute WHERE attrelid = 'facerec_models'::regclass AND attnum > 0 AND NOT attisdropped;
 SELECT ok(NOT has_table_privilege('public', 'facerec_models', 'INSERT, UPDATE, DELETE, TRUNCATE'), 'nobody else writes');
 SELECT ok(bool_and(NOT has_function_privilege('public', oid, 'EXECUTE') AND prosecdef AND proconfig = '{"search_path=pg_catalog, pg_temp"}'), 'loading and dropping are guarded')
-FROM pg_proc WHERE proname IN ('face_model_load', 'face_model_drop');
+FROM pg_proc WHERE proname IN ('face_model_load', 'face_model_drop', 'facerec_models_install');
 SELECT ok(NOT has_function_privilege('public', oid, 'EXECUTE') AND NOT prosecdef, 'so is quantising, which reads photos with the rights of the caller')
 FROM pg_proc WHERE proname = 'face_model_quantize';
 SELECT ok(bool_and(has_function_privilege('public', oid, 'EXECUTE')), 'everybody uses models')
@@ -52,6 +53,10 @@ SELECT is(array_to_string(ARRAY(SELECT encode(w, 'hex') FROM unnest(weights) w),
 FROM facerec_models, file WHERE facerec_models.name = 'people' AND file.name = 'patch-embedder.onnx';
 SELECT is(fingerprint, encode(substr(sha256(sha256 || convert_to(' preset=' || preset || ' dims=' || dims || ' descriptor=' || (descriptor || jsonb_build_object('detector', "right"(descriptor->>'detector', 8))), 'UTF8')), 1, 4), 'hex'),
 	'the fingerprint can be computed by anybody') FROM facerec_models WHERE name = 'people';
+SELECT is_empty($$SELECT name FROM facerec_models,
+	LATERAL (SELECT coalesce(jsonb_object_agg(key, right(value #>> '{}', 8)), '{}') AS used FROM jsonb_each(descriptor) WHERE key IN ('detector', 'landmarks')) u
+	WHERE builtin AND fingerprint <> encode(substr(sha256(sha256 || convert_to(' preset=' || preset || ' dims=' || dims || ' descriptor=' || (descriptor || used), 'UTF8')), 1, 4), 'hex')$$,
+	'also those of builtin models');
 
 -- ---- fingerprints ----------------------------------------------------------
 SELECT throws_ok($$SELECT pg_temp.load('twin', 'patch-embedder.onnx', 'mobilefacenet', descriptor) FROM facerec_models WHERE name = 'people'$$,

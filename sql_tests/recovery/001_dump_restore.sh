@@ -28,6 +28,13 @@ sql a -c "SELECT face_model_load('boxes', data, 'scrfd') FROM input WHERE name =
 sql a -c "SELECT face_model_load('bare', data, 'scrfd', '{\"landmarks\": null}') FROM input WHERE name = 'patch-scrfd-boxes.onnx'" >/dev/null
 sql a -c "SELECT face_model_load('stretched', data, 'facenet', '{\"detector\": \"boxes\", \"input_size\": 112}') FROM input WHERE name = 'patch-embedder.onnx'" >/dev/null
 sql a -c "INSERT INTO photo (name, data) SELECT name, data FROM input WHERE name ~ 'png\$' ORDER BY name; DROP TABLE input"
+# the builtin models, by name and as the detector of another one
+sql a -c 'CREATE TABLE portrait (name text PRIMARY KEY, data bytea)'
+files "$data"/portraits/0[12]-*-[12].jpg | sql a -c '\copy portrait FROM STDIN'
+sql a -c "CREATE TABLE known AS SELECT name, face_embed(data, 'facerec-embedder') AS embedding FROM portrait"
+# (restored before facerec_models, whose rows it does not need)
+sql a -c 'CREATE SCHEMA early' -c "CREATE TABLE early.badge (id int, photo bytea, embedding faceembedding GENERATED ALWAYS AS (face_embed(photo, 'facerec-embedder')) STORED)" -c 'INSERT INTO early.badge SELECT row_number() OVER (ORDER BY name), data FROM portrait'
+sql a -c "SELECT face_model_load('borrower', data, 'mobilefacenet', '{\"detector\": \"facerec-detector\"}') FROM (SELECT weights AS data FROM ext.facerec_models WHERE name = 'pieces') s" >/dev/null
 for db in a b; do
 	sql postgres -c "ALTER DATABASE $db SET facerec.detector = 'patches'" -c "ALTER DATABASE $db SET facerec.embedder = 'people'"
 done
@@ -48,8 +55,11 @@ SQL
 is "$(sql a -c 'SELECT count(*), count(embedding) FROM face')" '8|7' 'the photos have faces'
 
 # ---- the same again --------------------------------------------------------
-models="SELECT md5(string_agg(m::text, E'\n' ORDER BY name)) FROM ext.facerec_models m"
+models="SELECT md5(string_agg(m::text, E'\n' ORDER BY name)) FROM ext.facerec_models m WHERE NOT builtin"
+builtins="SELECT md5(string_agg((to_jsonb(m) - 'loaded_at')::text, E'\n' ORDER BY name)), count(*) FROM ext.facerec_models m WHERE builtin"
+known="SELECT md5(string_agg(concat_ws('|', p.name, k.embedding, face_embed(data, 'facerec-embedder') = k.embedding, face_embed(data, 'borrower')), E'\n' ORDER BY p.name)), count(k.embedding) FROM portrait p JOIN known k USING (name)"
 faces="SELECT md5(string_agg(concat_ws('|', photo_id, person_id, embedding, faceembedding_send(embedding)), E'\n' ORDER BY photo_id)) FROM face"
+early="SELECT md5(string_agg(concat_ws('|', id, embedding), E'\n' ORDER BY id)), count(embedding) FROM early.badge"
 badges="SELECT md5(string_agg(concat_ws('|', id, embedding), E'\n' ORDER BY id)) FROM badge"
 odds="SELECT md5(string_agg(coalesce(embedding::text, 'null'), E'\n' ORDER BY embedding)) FROM odd"
 distances="SELECT md5(string_agg((a.embedding <=> b.embedding)::text, ',' ORDER BY a.photo_id, b.photo_id)) FROM face a, face b"
@@ -67,11 +77,14 @@ SELECT format('EXECUTE identify(%L)', data) FROM photo WHERE name = 'ann-2.png' 
 sql b -f "$dir/a.sql" >"$dir/restore.log" 2>&1 && restored=yes || restored=no
 is "$restored" yes 'pg_dump | psql runs without an error'
 [ $restored = yes ] || sed 's/^/# /' "$dir/restore.log"
-for what in models thresholds faces badges odds distances looks labels identity; do
+for what in models builtins thresholds faces badges odds distances looks labels identity known early; do
 	is "$(sql b <<<"${!what}")" "$(sql a <<<"${!what}")" "$what are the same after pg_dump | psql"
 done
 is "$(sql b -c "SELECT bool_and(embedding = face_embed(data)) FROM face JOIN photo ON id = photo_id")" t 'the restored models give the stored embeddings'
 is "$(sql b <<<"$identity" | cut -d'|' -f1 | sort | paste -sd,)" "$(sql b -c "SELECT id FROM photo WHERE name ~ '^ann'" | sort | paste -sd,)" 'the identification query finds the person and no one else'
+
+is "$("$bin/pg_dump" -h "$dir" -p 5432 -U postgres --data-only -t ext.facerec_models a | grep -c '^facerec-' || true)" 0 'builtin models are not in the dump'
+is "$(sql b <<<"$known" | cut -d'|' -f2)" 4 'portraits are known'
 
 # a custom-format dump, restored in parallel; without the generated column,
 # whose table must not be filled before the models are there
@@ -81,6 +94,7 @@ sql postgres -c "ALTER DATABASE c SET search_path = public, ext"
 is "$restored" yes 'pg_restore -j 2 runs without an error'
 [ $restored = yes ] || sed 's/^/# /' "$dir/restore.log"
 is "$(sql c -c "$models")" "$(sql a -c "$models")" 'models are the same after pg_restore'
+is "$(sql c -c "$early")" "$(sql a -c "$early")" 'and so are columns that builtin models compute'
 is "$(sql c -c "$faces")" "$(sql a -c "$faces")" 'faces are the same after pg_restore'
 
 # ---- COPY, text and binary, of faces and of models --------------------------

@@ -36,14 +36,16 @@ wait_subscriber() {
 }
 
 sql 5432 postgres -c 'CREATE EXTENSION facerec' -c 'CREATE TABLE input (name text PRIMARY KEY, data bytea)' -c 'CREATE TABLE face (name text PRIMARY KEY, embedding faceembedding)'
-files "$data"/models/*.onnx "$data"/patches/*.png | sql 5432 postgres -c '\copy input FROM STDIN'
+files "$data"/models/*.onnx "$data"/patches/*.png "$data"/portraits/01-suyeri-1.jpg | sql 5432 postgres -c '\copy input FROM STDIN'
 sql 5432 postgres -c "SELECT face_model_load('patches', data, 'yunet') FROM input WHERE name = 'patch-detector.onnx'" >/dev/null
 load patch-embedder.onnx
 
 # ---- a standby --------------------------------------------------------------
+portrait="SELECT face_embed(data) FROM input WHERE name = '01-suyeri-1.jpg'"
 embed="SELECT face_embed(data, 'people') FROM input WHERE name = 'ann-1.png'"
 wait_standby
 is "$(sql 5433 postgres -c "$embed")" "$(sql 5432 postgres -c "$embed")" 'the standby embeds as the primary does'
+is "$(sql 5433 postgres -c "$portrait")" "$(sql 5432 postgres -c "$portrait")" 'also by the builtin models'
 is "$(sql 5433 postgres -c "SELECT face_model_drop('people')" 2>&1 | grep -c ERROR)" 1 'the standby drops nothing'
 # one session of the standby sees every change
 coproc STANDBY { "$bin/psql" -XAtq -h "$dir" -p 5433 -U postgres -d postgres 2>&1; }
@@ -73,9 +75,10 @@ for _ in $(seq 600); do
 done
 sql 5432 postgres -c "INSERT INTO face SELECT name, face_embed(data, 'people') FROM input WHERE name ~ 'png\$'"
 wait_subscriber
-models="SELECT md5(string_agg(m::text, E'\n' ORDER BY name)) FROM facerec_models m"
+models="SELECT md5(string_agg((to_jsonb(m) - CASE WHEN builtin THEN 'loaded_at' ELSE '' END)::text, E'\n' ORDER BY name)) FROM facerec_models m"
 faces="SELECT md5(string_agg(f::text, E'\n' ORDER BY name)) FROM face f"
 is "$(sql 5432 subscriber -c "$models")" "$(sql 5432 postgres -c "$models")" 'the subscriber has the models'
+is "$(sql 5432 subscriber -c "$portrait")" "$(sql 5432 postgres -c "$portrait")" 'also the builtin ones, of which it has its own'
 is "$(sql 5432 subscriber -c "$faces")" "$(sql 5432 postgres -c "$faces")" 'and the embeddings'
 is "$(sql 5432 subscriber -c "SELECT bool_and(embedding IS NOT DISTINCT FROM face_embed(data, 'people')) FROM face JOIN input USING (name)")" t 'and makes the same ones'
 sql 5432 postgres -c "SELECT face_model_drop('people')" >/dev/null
