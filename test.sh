@@ -2,8 +2,8 @@
 # Install what is missing, build, and run every test on a private cluster.
 #
 # usage: ./test.sh        (as root, or as a user with sudo)
-# FACEREC_TESTDATA names the folder with pretrained models and photos (default
-# ../shared); tests that need it say that they are skipped when it is absent.
+# FACEREC_TESTDATA may name a folder with other networks and photos (default
+# ../shared); the further tests that need it are skipped when it is absent.
 cd "$(dirname "$0")" || exit 1
 . src/test/scripts/setup.sh
 
@@ -50,7 +50,7 @@ prepare perl libtap-parser-sourcehandler-pgtap-perl "postgresql-$(postgres_versi
 FACEREC_TESTDATA=$(find_testdata)
 export FACEREC_TESTDATA
 if [ -z "$FACEREC_TESTDATA" ]; then
-	say "no pretrained models and photos found: the tests that need them are skipped"
+	say "no further networks and photos: the tests that need them are skipped"
 	FACEREC_TESTDATA=/nonexistent skipped=1
 else
 	echo "test data: $FACEREC_TESTDATA"

@@ -1,11 +1,18 @@
--- Enrol pictures 1 to 4 of each person; identify picture 5 and the groups.
+-- Enrol pictures 1 to 4 of each person; identify picture 5 and the groups;
+-- compare two photos.
 \pset footer off
 \timing on
 \echo '-- INSERT INTO face SELECT file, person, face_embed(data) FROM photo ...'
 INSERT INTO face
 SELECT file, split_part(file, '-', 2), face_embed(data)
 FROM photo WHERE file ~ '^[0-9]+-[a-z]+-[1-4]\.jpg$';
+SELECT EXISTS (SELECT FROM pg_am WHERE amname = 'faceindex') AS has_index \gset
+\if :has_index
+\echo '-- CREATE INDEX ON face USING faceindex (embedding)'
+CREATE INDEX ON face USING faceindex (embedding);
+\endif
 \timing off
+ANALYZE face;
 
 SELECT count(*) AS enrolled_photos, count(embedding) AS with_a_face, count(DISTINCT person) AS persons
 FROM face;
@@ -31,3 +38,12 @@ FROM photo p, LATERAL face_embed_all(p.data) g,
               FROM face ORDER BY embedding <=> g.embedding LIMIT 1) m
 WHERE p.file LIKE 'group-%'
 ORDER BY p.file, g.face_no;
+
+SELECT to_regprocedure('face_verify(bytea, bytea, float8)') IS NOT NULL AS has_verify \gset
+\if :has_verify
+\echo 'Do two photos show one person?'
+SELECT a.file, b.file AS other, v.same, round(v.similarity::numeric, 3) AS similarity, round(v.threshold::numeric, 3) AS threshold
+FROM photo a, photo b, LATERAL face_verify(a.data, b.data, 1e-3) v
+WHERE (a.file, b.file) IN (('01-suyeri-1.jpg', '01-suyeri-5.jpg'), ('01-suyeri-1.jpg', '10-jinwen-1.jpg'))
+ORDER BY b.file;
+\endif

@@ -127,7 +127,7 @@ finish() {
 	exit $status
 }
 
-# The folder with pretrained models and photos, as an absolute path that the
+# The folder with further networks and photos, as an absolute path that the
 # cluster's owner can read; empty when there is none.
 find_testdata() {
 	folder=${FACEREC_TESTDATA:-$root/../shared}
