@@ -107,3 +107,17 @@ CREATE OPERATOR % (
 );
 COMMENT ON OPERATOR % (faceembedding, faceembedding) IS
 	'same person, at the false match rate facerec.fmr';
+
+CREATE FUNCTION face_verify(a bytea, b bytea,
+	OUT same boolean, OUT similarity real, OUT threshold real)
+	AS 'MODULE_PATHNAME', 'facerec_face_verify'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 200000;
+COMMENT ON FUNCTION face_verify(bytea, bytea) IS
+	'do two photos show the same person, at the false match rate facerec.fmr? compares the largest faces; same and similarity are NULL when a photo has none';
+
+CREATE FUNCTION face_verify(a bytea, b bytea, fmr float8,
+	OUT same boolean, OUT similarity real, OUT threshold real)
+	AS 'MODULE_PATHNAME', 'facerec_face_verify'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 200000;
+COMMENT ON FUNCTION face_verify(bytea, bytea, float8) IS
+	'do two photos show the same person, at a given false match rate?';

@@ -25,7 +25,7 @@ SELECT ok(has_table_privilege('public', 'facerec_thresholds', 'SELECT'), 'everyb
 SELECT ok(NOT has_table_privilege('public', 'facerec_thresholds', 'INSERT, UPDATE, DELETE, TRUNCATE'), 'nobody else writes');
 SELECT ok(NOT has_function_privilege('public', 'facerec_thresholds_guard()', 'EXECUTE'), 'the guard is not for other tables');
 SELECT ok(bool_and(provolatile = 's' AND proparallel = 's' AND proisstrict), 'stable, strict, parallel safe')
-FROM pg_proc WHERE proname IN ('face_threshold', 'face_match');
+FROM pg_proc WHERE proname IN ('face_threshold', 'face_match', 'face_verify');
 SELECT is((SELECT count(*)::int FROM pg_operator WHERE oprname = '%' AND oprleft = 'faceembedding'::regtype AND oprcom = oid), 1, '% is its own commutator');
 
 -- ---- a model by name -------------------------------------------------------

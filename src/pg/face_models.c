@@ -135,13 +135,19 @@ fr_face_models_detector(FrFaceModels *models, const char *name)
 		apply_settings(&models->detection);
 }
 
+void
+fr_face_models_find_embedder(const char *name, FrModelRow *row)
+{
+	fr_catalog_resolve_role(name ? name : require_embedder(), FR_ROLE_EMBEDDER,
+							row);
+}
+
 static void
 use_embedder(FrFaceModels *models, const char *name)
 {
 	FrModelRow row;
 
-	fr_catalog_resolve_role(name ? name : require_embedder(), FR_ROLE_EMBEDDER,
-							&row);
+	fr_face_models_find_embedder(name, &row);
 	models->embedder = fr_model_cache_get(&row);
 }
 

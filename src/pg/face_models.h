@@ -31,6 +31,9 @@ extern void fr_face_models_detector(FrFaceModels *models, const char *name);
 extern void fr_face_models_embedder(FrFaceModels *models, const char *name);
 extern void fr_face_models_both(FrFaceModels *models, const char *name);
 
+/* Find the row of such an embedder, without the network. */
+extern void fr_face_models_find_embedder(const char *name, FrModelRow *row);
+
 /* What the result depends on besides the photo. */
 extern void fr_face_models_key(const char *name, FrPhotoKey *key);
 

@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "pg/metrics.h"
+
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
@@ -159,6 +161,13 @@ check_fmr(double fmr)
 						errmsg("invalid false match rate: %g", fmr),
 						errdetail("A false match rate must be greater than 0 "
 								  "and less than 1.")));
+}
+
+double
+fr_metrics_threshold(FmgrInfo *call_site, uint32 fingerprint, double fmr)
+{
+	check_fmr(fmr);
+	return find_threshold(call_site, fingerprint, fmr);
 }
 
 /* ---- thresholds --------------------------------------------------------- */
