@@ -2,6 +2,10 @@
 -- A threshold is a distance at which a model has a known false match rate.
 -- Embeddings carry the fingerprint of their model, not its name; so it is the
 -- fingerprint by which rows are found, whatever the model is called here.
+-- Where a model has none, rows of its network are used, if there are any: the
+-- fingerprint is then that of a descriptor without the keys that say how
+-- faces are found (detector, detection_threshold, detection_size,
+-- min_face_size, max_faces) and without weight_storage.
 
 CREATE TABLE facerec_thresholds (
 	model text COLLATE "C" NOT NULL
@@ -23,7 +27,7 @@ CREATE TABLE facerec_thresholds (
 COMMENT ON TABLE facerec_thresholds IS
 	'calibration of the models: distance and false match rate';
 COMMENT ON COLUMN facerec_thresholds.model IS
-	'model as name@fingerprint';
+	'model, or network of models, as name@fingerprint';
 COMMENT ON COLUMN facerec_thresholds.fmr IS
 	'false match rate: share of pairs of strangers that match';
 COMMENT ON COLUMN facerec_thresholds.threshold IS

@@ -10,7 +10,7 @@
 \set present `test -r "${FACEREC_TESTDATA:-../shared}/photos/golden.json" && echo 1 || echo 0`
 BEGIN;
 \if :present
-SELECT plan(21);
+SELECT plan(22);
 CREATE TEMP TABLE input (name text, base64 text);
 \copy input FROM PROGRAM 'cd "${FACEREC_TESTDATA:-../shared}" && for f in photos/*.json photos/*.jpg photos/*.png photos/crops/*.png models/yunet_n_dynamic.onnx models/mobilefacenet-128.onnx models/face-reidentification-retail-0095.onnx; do printf "%s\t%s\n" $f $(base64 -w0 $f); done'
 CREATE TEMP TABLE file AS
@@ -20,6 +20,7 @@ SELECT ok(bool_and(label ~ '^(yunet|mobile|retail)@[0-9a-f]{8}$'), 'the models l
 	SELECT face_model_load('mobile', data, 'mobilefacenet', '{"detector": "yunet"}', 'MIT') FROM file WHERE name = 'mobilefacenet-128.onnx' UNION ALL
 	SELECT face_model_load('retail', data, 'omz-reid-0095', '{"detector": "yunet"}', 'Apache-2.0') FROM file WHERE name = 'face-reidentification-retail-0095.onnx') s(label);
 SELECT results_eq('SELECT name COLLATE "default", dims FROM facerec_models WHERE NOT builtin ORDER BY name', $$VALUES ('mobile', 128), ('retail', 256), ('yunet', 0)$$, 'with their dimensions');
+SELECT ok(bool_and(face_threshold(name, 1e-4) BETWEEN 0.4 AND 0.7), 'and thresholds') FROM unnest(ARRAY['mobile', 'retail']) name;
 SET LOCAL facerec.detector = 'yunet';
 SET LOCAL facerec.embedder = 'mobile';
 SET LOCAL facerec.detection_size = 0;

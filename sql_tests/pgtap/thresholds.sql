@@ -6,7 +6,7 @@
 \pset pager off
 \set ON_ERROR_STOP true
 BEGIN;
-SELECT plan(29);
+SELECT plan(44);
 CREATE TEMP TABLE input (name text, base64 text);
 \copy input FROM PROGRAM 'cd sql_tests/data && for f in models/*.onnx patches/*.png; do printf "%s\t%s\n" $f $(base64 -w0 $f); done'
 CREATE TEMP TABLE file AS SELECT substring(name FROM '[^/]*$') AS name, decode(base64, 'base64') AS data FROM input;
@@ -43,6 +43,42 @@ SELECT is(count(*)::int, 0, 'nor does a larger gallery') FROM (
 	SELECT face_threshold('people', 0.05, size) AS t, lag(face_threshold('people', 0.05, size)) OVER (ORDER BY size) AS smaller
 	FROM unnest(ARRAY[1, 2, 3, 10, 100, 999, 1000, 5000, 50000]) size) s WHERE t > smaller;
 SELECT is(face_threshold('people', 1e-3, 1), face_threshold('people', 1e-3), 'a gallery of one is a comparison');
+
+-- ---- networks ---------------------------------------------------------------
+-- the fingerprint of a model without what its descriptor says about detection
+CREATE FUNCTION network_of(text) RETURNS text LANGUAGE sql AS $$
+	SELECT substring(encode(sha256(sha256 || convert_to(format(' preset=%s dims=%s descriptor=%s', preset, dims,
+		descriptor - '{detector,detection_threshold,detection_size,min_face_size,max_faces,weight_storage}'::text[]), 'UTF8')), 'hex') FOR 8)
+	FROM facerec_models WHERE name = $1 $$;
+SELECT face_model_load('patches-2', data, 'yunet', '{"nms_iou": 0.5}') FROM file WHERE name = 'patch-detector.onnx' \g /dev/null
+SELECT face_model_load('people-' || v.name, f.data, 'mobilefacenet', descriptor::jsonb) FROM file f, (VALUES ('far', '{"detector": "patches-2"}'),
+	('small', '{"detection_size": 320, "detection_threshold": 0.7, "min_face_size": 10, "max_faces": 5}'), ('half', '{"weight_storage": "fp16"}'),
+	('flip', '{"flip": true}')) v(name, descriptor) WHERE f.name = 'patch-embedder.onnx' \g /dev/null
+SELECT is(count(DISTINCT fingerprint)::int, 5, 'five models') FROM facerec_models WHERE name ~ '^people';
+SELECT is(count(DISTINCT network_of(name))::int, 2, 'of two networks') FROM facerec_models WHERE name ~ '^people';
+SELECT throws_like($$SELECT face_threshold('people-far', 1e-3)$$, 'no threshold for model "people-far@%', 'a model has no threshold from another one of its network');
+INSERT INTO facerec_thresholds (model, fmr, threshold) SELECT 'network@' || network_of('people'), 10.0 ^ -n, 0.5 / n FROM generate_series(1, 4) n;
+SELECT is(array_agg(face_threshold(name, 1e-2)), ARRAY[0.25, 0.25, 0.25]::float8[], 'but from its network') FROM unnest(ARRAY['people-far', 'people-half', 'people-small']) name;
+SELECT is(face_threshold('network@' || network_of('people'), 1e-2), 0.25::float8, 'which can be named, too');
+SELECT throws_like($$SELECT face_threshold('people-flip', 1e-2)$$, 'no threshold for model "people-flip@%', 'not from another network');
+SELECT isnt(face_threshold('people', 1e-3), face_threshold('people-far', 1e-3), 'rows of its own come first');
+SELECT ok(bool_and(face_match(e, e, 1e-2)), '% finds them') FROM (SELECT face_embed(data, 'people-far') AS e FROM file WHERE name = 'ann-1.png') s;
+SELECT throws_like($$SELECT face_threshold('0000abcd', 1e-2)$$, 'no threshold for model %', 'a model that is not in the catalog has no network');
+
+-- ---- what came with the extension ---------------------------------------------
+SELECT is_empty($$SELECT model FROM facerec_thresholds WHERE builtin AND (source IS NULL OR fnmr IS NULL OR n_genuine < 100 OR fmr * n_impostor < 3)$$,
+	'every shipped row says what it rests on, and rests on enough');
+SELECT is_empty($$SELECT * FROM (SELECT model, fmr, threshold < lag(threshold) OVER w OR fnmr > lag(fnmr) OVER w AS is_wrong FROM facerec_thresholds WHERE builtin WINDOW w AS (PARTITION BY model ORDER BY fmr)) s WHERE is_wrong$$,
+	'a looser rate accepts more');
+SELECT is_empty($$SELECT fingerprint FROM facerec_thresholds WHERE builtin GROUP BY 1 HAVING max(fmr) < 0.1 OR min(fmr) > 1e-6 OR count(*) < 6$$,
+	'shipped rates reach from 1e-1 to 1e-6');
+SELECT is_empty($$SELECT fmr, size FROM facerec_models m, unnest(ARRAY[1e-1, 1e-2, 1e-4, 1e-6]::float8[]) fmr, unnest(ARRAY[1, 100, 10000]) size
+	WHERE m.builtin AND m.role = 'embedder' AND fmr / size > 1e-6 AND face_threshold(m.name, fmr, size) IS NULL$$, 'every builtin embedder has them, up to a gallery of 10,000 at 0.1');
+\set embedder `base64 -w0 src/networks/embedder.onnx`
+SELECT face_model_load('shipped', decode(:'embedder', 'base64'), 'mobilefacenet', '{"max_faces": 7}') \g /dev/null
+SELECT face_model_load('shipped-flip', decode(:'embedder', 'base64'), 'mobilefacenet', '{"max_faces": 7, "flip": true}') \g /dev/null
+SELECT ok(face_threshold('shipped', 1e-4) BETWEEN 0.3 AND 0.8, 'src/networks/embedder.onnx is the network that was calibrated');
+SELECT ok(face_threshold('shipped-flip', 1e-4) BETWEEN 0.3 AND 0.8, 'with flip averaging, too');
 
 -- ---- matching --------------------------------------------------------------
 CREATE TEMP TABLE face AS SELECT name, face_embed(data) AS embedding FROM file WHERE name ~ '^(ann|bob|cid)';

@@ -65,7 +65,7 @@ odds="SELECT md5(string_agg(coalesce(embedding::text, 'null'), E'\n' ORDER BY em
 distances="SELECT md5(string_agg((a.embedding <=> b.embedding)::text, ',' ORDER BY a.photo_id, b.photo_id)) FROM face a, face b"
 looks="SELECT md5(string_agg(d::text, E'\n' ORDER BY d::text)) FROM photo, LATERAL (SELECT face_detect(data, m) FROM unnest('{cascade,boxes,bare}'::text[]) m UNION ALL SELECT NULL WHERE face_embed(data, 'stretched') IS NULL) d"
 labels="SELECT DISTINCT face_model(embedding) FROM face WHERE embedding IS NOT NULL"
-thresholds="SELECT md5(string_agg(t::text, E'\n' ORDER BY fmr)) FROM ext.facerec_thresholds t"
+thresholds="SELECT md5(string_agg(t::text, E'\n' ORDER BY model, fmr)) FROM ext.facerec_thresholds t"
 # the query of README.md, with the photo as its parameter
 identity="PREPARE identify(bytea) AS
 SELECT person_id, embedding <=> q.probe AS distance

@@ -22,7 +22,9 @@
 #include "pg/errors.h"
 #include "pg/settings.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/inval.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -91,6 +93,53 @@ get_cache(FmgrInfo *call_site)
 	return cache;
 }
 
+/*
+ * The fingerprint that a model would have without the keys of its descriptor
+ * that do not move its embeddings: how faces are found, and in which
+ * precision large layers keep their weights.  0 when the model is not in the
+ * catalog.
+ */
+static uint32
+network_fingerprint(uint32 fingerprint)
+{
+	static const char *const keys[] = {
+		"detector",		 "detection_threshold", "detection_size",
+		"min_face_size", "max_faces",			"weight_storage",
+	};
+	Datum names[lengthof(keys)];
+	FrModelRow row;
+	FrModelContents contents;
+
+	if (!fr_catalog_find_fingerprint(fingerprint, &row) ||
+		!fr_catalog_read_descriptor(&row, CurrentMemoryContext, &contents))
+		return 0;
+	for (int i = 0; i < (int) lengthof(keys); i++)
+		names[i] = CStringGetTextDatum(keys[i]);
+
+	ArrayType *array = construct_array(names, lengthof(keys), TEXTOID, -1,
+									   false, TYPALIGN_INT);
+	Jsonb *rest = DatumGetJsonbP(DirectFunctionCall2(
+		jsonb_delete_array, JsonbPGetDatum(contents.descriptor),
+		PointerGetDatum(array)));
+
+	return fr_catalog_fingerprint(row.sha256, row.preset, row.dims, rest);
+}
+
+/* The calibration of the model or, when it has none, of its network.  It does
+ * not matter much how a face was found: the extension's own rows hold for
+ * every detector. */
+static int
+read_calibration(uint32 fingerprint, FrOperatingPoint **points)
+{
+	int count = fr_catalog_thresholds(fingerprint, points);
+	uint32 network = count == 0 ? network_fingerprint(fingerprint) : 0;
+
+	if (network == 0)
+		return count;
+	pfree(*points);
+	return fr_catalog_thresholds(network, points);
+}
+
 static Calibration *
 get_calibration(FmgrInfo *call_site, uint32 fingerprint)
 {
@@ -102,7 +151,7 @@ get_calibration(FmgrInfo *call_site, uint32 fingerprint)
 			return &cache->entries[i];
 
 	FrOperatingPoint *points;
-	int count = fr_catalog_thresholds(fingerprint, &points);
+	int count = read_calibration(fingerprint, &points);
 	Calibration *entry = &cache->entries[cache->next];
 
 	cache->next = (cache->next + 1) % CALIBRATION_COUNT;
