@@ -13,6 +13,7 @@ CREATE FUNCTION photo(text) RETURNS bytea STABLE RETURN (SELECT data FROM photo 
 \set ON_ERROR_ROLLBACK on
 
 -- what is missing
+\set VERBOSITY terse
 SET facerec.embedder = '';
 SELECT face_verify(photo('ann-1'), photo('ann-2'));
 SET facerec.embedder = 'nobody';
