@@ -17,6 +17,9 @@ patch-scrfd-boxes.onnx   the same without landmarks, six outputs with a batch
 patch-retinaface.onnx    the same as RetinaFace (preset "retinaface").
 patch-landmarks.onnx     48 x 48 crops to the landmarks of a patch that fills
                          them (preset "omz-landmarks-0009").
+patch-points.onnx        64 x 64 crops to five landmarks (preset "landmarks-5"):
+                         about where the template has them, moved by what the
+                         crop shows, random weights from a fixed seed.
 patch-mtcnn-?.onnx       three networks with MTCNN's inputs and outputs: the
                          more magenta a window, the higher its score (preset
                          "mtcnn").
@@ -283,6 +286,18 @@ def make_landmarks(path):
     g.save(path, [image_input(48, 48)], [output_info("landmarks", "batch", 10)])
 
 
+def make_points(path):
+    """Means of 8 x 8 blocks, times random weights, added to the template."""
+    g = Graph()
+    template = [(38.29, 51.70), (73.53, 51.50), (56.03, 71.74),
+                (41.55, 92.37), (70.73, 92.20)]
+    blocks = g.op("AveragePool", "input", kernel_shape=[8, 8], strides=[8, 8])
+    weights = np.random.default_rng(20240503).normal(0, 3e-5, (192, 10))
+    g.op("Gemm", g.op("Flatten", blocks, axis=1), g.constant(weights),
+         g.constant(np.reshape(template, -1) / 112), output="landmarks")
+    g.save(path, [image_input(64, 64)], [output_info("landmarks", "batch", 10)])
+
+
 def make_mtcnn(stage, side):
     """Score: how much of the window is magenta."""
     g = Graph()
@@ -399,6 +414,7 @@ if __name__ == "__main__":
     make_scrfd("patch-scrfd-boxes.onnx", False)
     make_retinaface("patch-retinaface.onnx")
     make_landmarks("patch-landmarks.onnx")
+    make_points("patch-points.onnx")
     make_mtcnn("p", None)
     make_mtcnn("r", 24)
     make_mtcnn("o", 48)

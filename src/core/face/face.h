@@ -108,10 +108,10 @@ typedef struct FrDescriptor
 	/* embedders and landmarks */
 	int input_width, input_height;
 
-	/* embedders */
 	FrTemplate alignment;
-	float margin; /* of FR_TEMPLATE_BOX: added to each side of the box in all,
-				   * as a share of it */
+	float margin; /* of boxes: added to each side in all, as a share of it */
+
+	/* embedders */
 	bool is_flip_averaged; /* add the embedding of the mirrored crop */
 } FrDescriptor;
 
@@ -125,12 +125,13 @@ const FrDescriptor *fr_preset_at(int index);
 const char *fr_preset_names(void);
 
 /* A detector ready for use: the networks of a model, and of the one that
- * finds the landmarks when the detector has none. */
+ * finds the landmarks, or finds them more exactly. */
 typedef struct FrDetector
 {
 	const FrDescriptor *descriptor;
 	FrNet *nets[FR_MAX_GRAPHS]; /* descriptor->graph_count of them */
-	FrNet *landmarker;			/* NULL: boxes stay without landmarks */
+	FrNet *landmarker;			/* NULL: landmarks stay as the detector has
+								 * them, or stay away */
 	const FrDescriptor *landmarks;
 } FrDetector;
 

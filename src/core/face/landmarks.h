@@ -1,17 +1,30 @@
 /*
- * landmarks.h: five landmarks for faces whose detector gives only boxes.
+ * landmarks.h: five landmarks by a network of their own, for faces whose
+ * detector gives only boxes, and more exactly for those that have some.
  */
 #ifndef FR_CORE_FACE_LANDMARKS_H
 #define FR_CORE_FACE_LANDMARKS_H
 
 #include "core/face/photo.h"
 
-/* What such a network gives for a crop: x, y of five points, 0..1. */
+/* What such a network gives for a crop: x, y of five points, 0..1 from edge
+ * to edge. */
 #define FR_LANDMARK_VALUES (2 * FR_LANDMARK_COUNT)
 
-/* Run the network on the box of each face, and fill its landmarks in.  Faces whose landmarks are unusable stay as they are. */
-FrStatus
-fr_landmarks_find(FrPhoto *photo, FrNet *net, const FrDescriptor *descriptor,
-				  FrFace *faces, int count, FrError *error);
+/*
+ * Run the network on the crop of each face, and fill its landmarks in.  By
+ * the descriptor's alignment a crop is
+ *   FR_TEMPLATE_BOX  the part of the box and its margin that lies in the
+ *                    picture, stretched; from the photo's best pixels
+ *   a template       the face aligned by the landmarks that it has, else the
+ *                    square around its box and margin; black outside the
+ *                    picture; from the pixels of view, which must cover the
+ *                    faces
+ * Faces for which no crop can be made, and whose landmarks are unusable,
+ * stay as they are.
+ */
+FrStatus fr_landmarks_find(FrPhoto *photo, const FrPhotoView *view, FrNet *net,
+						   const FrDescriptor *descriptor, FrFace *faces,
+						   int count, FrError *error);
 
 #endif

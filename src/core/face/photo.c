@@ -209,6 +209,21 @@ fr_photo_warp(const FrPhoto *photo, const FrPhotoView *view,
 						 crop, error);
 }
 
+FrPhotoArea
+fr_photo_area_of(const FrFace *face, float margin)
+{
+	double width = (double) face->x1 - (double) face->x0;
+	double height = (double) face->y1 - (double) face->y0;
+	double half = (double) margin / 2;
+
+	return (FrPhotoArea){
+		.x0 = (double) face->x0 - width * half,
+		.y0 = (double) face->y0 - height * half,
+		.x1 = (double) face->x1 + width * half,
+		.y1 = (double) face->y1 + height * half,
+	};
+}
+
 /* Whole pixels low .. high of count, from edges that may lie anywhere; at
  * least one pixel unless they lie outside. */
 static void

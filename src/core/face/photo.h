@@ -71,6 +71,10 @@ typedef struct FrPhotoArea
 	double x0, y0, x1, y1;
 } FrPhotoArea;
 
+/* The box of a face and a margin: a share of each side, added to it in
+ * all. */
+FrPhotoArea fr_photo_area_of(const FrFace *face, float margin);
+
 /* Whether stretching an area to width x height wants full-size pixels; *rect
  * gets those that it needs. */
 bool fr_photo_area_needs_detail(const FrPhoto *photo, const FrPhotoArea *area,

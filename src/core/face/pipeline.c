@@ -227,15 +227,17 @@ describe_face(const FrPhotoView *view, FrFace *face)
 	face->quality = quality.unified;
 }
 
-/* Landmarks for faces whose detector gives none. */
+/* Landmarks by the network that the detector names, from the pixels that the
+ * faces were found in. */
 static FrStatus
-complete_faces(FrPhoto *photo, const FrDetector *detector, FrFace *faces,
-			   int count, FrError *error)
+complete_faces(FrPhoto *photo, const FrPhotoView *view,
+			   const FrDetector *detector, FrFace *faces, int count,
+			   FrError *error)
 {
-	if (count == 0 || !faces[0].lacks_landmarks || !detector->landmarker)
+	if (!detector->landmarker)
 		return FR_OK;
-	return fr_landmarks_find(photo, detector->landmarker, detector->landmarks,
-							 faces, count, error);
+	return fr_landmarks_find(photo, view, detector->landmarker,
+							 detector->landmarks, faces, count, error);
 }
 
 FrStatus
@@ -249,15 +251,16 @@ fr_photo_detect(FrPhoto *photo, const FrDetector *detector, FrFaces *faces,
 		return status;
 	if (faces->count > max_faces)
 		faces->count = max_faces > 0 ? max_faces : 0;
-	status = complete_faces(photo, detector, faces->faces, faces->count, error);
+
+	FrPhotoView view = fr_photo_view_decoded(photo);
+
+	status = complete_faces(photo, &view, detector, faces->faces, faces->count,
+							error);
 	if (status != FR_OK)
 	{
 		fr_faces_destroy(faces);
 		return status;
 	}
-
-	FrPhotoView view = fr_photo_view_decoded(photo);
-
 	for (int i = 0; i < faces->count; i++)
 	{
 		if (fr_is_cancelled(&photo->cancel))
@@ -411,6 +414,23 @@ check_region(const FrPhoto *photo, const Region *region, FrError *error)
 	return FR_OK;
 }
 
+/* Pose and quality of a face that may be too small in the decode at hand. */
+static FrStatus
+describe_closely(FrPhoto *photo, FrFace *face, FrError *error)
+{
+	FrSimilarity transform;
+	FrPhotoView view = fr_photo_view_decoded(photo);
+	FrStatus status = FR_OK;
+
+	if (fr_align_landmarks(face->landmarks, FR_TEMPLATE_ARCFACE_112,
+						   FR_QUALITY_SIDE, FR_QUALITY_SIDE, &transform))
+		status = fr_photo_view_crop(photo, &transform, FR_QUALITY_SIDE,
+									FR_QUALITY_SIDE, &view, error);
+	if (status == FR_OK)
+		describe_face(&view, face);
+	return status;
+}
+
 /* Keep the region's part inside the picture, so that no arithmetic on it can
  * overflow. */
 static Region
@@ -442,29 +462,26 @@ fr_photo_detect_region(FrPhoto *photo, const FrDetector *detector, float x0,
 		return status;
 
 	int match = best_match(&faces, &region, false);
+	FrPhotoView view = fr_photo_view_decoded(photo);
 
 	if (match < 0)
 	{
+		FrImageRect rect = surroundings(photo, &region);
+
 		fr_faces_destroy(&faces);
 		status = detect_around(photo, &region, detector, &faces, error);
 		if (status != FR_OK)
 			return status;
 		match = best_match(&faces, &region, true);
+		/* the pixels at hand that it was found in */
+		status = fr_photo_view_detail(photo, &rect, &view, error);
 	}
-	if (match >= 0)
+	if (match >= 0 && status == FR_OK)
 	{
-		FrSimilarity transform;
-		FrPhotoView view = fr_photo_view_decoded(photo);
-
 		*face = faces.faces[match];
-		status = complete_faces(photo, detector, face, 1, error);
-		if (status == FR_OK &&
-			fr_align_landmarks(face->landmarks, FR_TEMPLATE_ARCFACE_112,
-							   FR_QUALITY_SIDE, FR_QUALITY_SIDE, &transform))
-			status = fr_photo_view_crop(photo, &transform, FR_QUALITY_SIDE,
-										FR_QUALITY_SIDE, &view, error);
+		status = complete_faces(photo, &view, detector, face, 1, error);
 		if (status == FR_OK)
-			describe_face(&view, face);
+			status = describe_closely(photo, face, error);
 		*is_found = status == FR_OK;
 	}
 	fr_faces_destroy(&faces);
@@ -491,22 +508,6 @@ face_transform(const FrFace *face, const FrDescriptor *descriptor,
 				   "where it is.");
 }
 
-/* The box and a margin, for networks that see faces without alignment. */
-static FrPhotoArea
-face_area_with_margin(const FrFace *face, const FrDescriptor *descriptor)
-{
-	double width = (double) face->x1 - (double) face->x0;
-	double height = (double) face->y1 - (double) face->y0;
-	double margin = (double) descriptor->margin / 2;
-
-	return (FrPhotoArea){
-		.x0 = (double) face->x0 - width * margin,
-		.y0 = (double) face->y0 - height * margin,
-		.x1 = (double) face->x1 + width * margin,
-		.y1 = (double) face->y1 + height * margin,
-	};
-}
-
 /* Whether the face's crop wants full-size pixels; *rect gets those. */
 static FrStatus
 crop_needs_detail(const FrPhoto *photo, const FrDescriptor *descriptor,
@@ -518,7 +519,7 @@ crop_needs_detail(const FrPhoto *photo, const FrDescriptor *descriptor,
 
 	if (descriptor->alignment == FR_TEMPLATE_BOX)
 	{
-		FrPhotoArea area = face_area_with_margin(face, descriptor);
+		FrPhotoArea area = fr_photo_area_of(face, descriptor->margin);
 
 		*needs_detail =
 			fr_photo_area_needs_detail(photo, &area, width, height, rect);
@@ -581,7 +582,7 @@ crop_face(FrPhoto *photo, const FrDescriptor *descriptor, const FrFace *face,
 		return fr_fail(error, FR_ERR_CANCELLED, "Embedding was cancelled.");
 	if (descriptor->alignment == FR_TEMPLATE_BOX)
 	{
-		FrPhotoArea area = face_area_with_margin(face, descriptor);
+		FrPhotoArea area = fr_photo_area_of(face, descriptor->margin);
 
 		return fr_photo_stretch(photo, &area, width, height, crop, error);
 	}

@@ -9,7 +9,7 @@
  * implementation; MTCNN (Zhang et al., "Joint Face Detection and Alignment
  * Using Multitask Cascaded Convolutional Networks", IEEE SPL 23(10), 2016);
  * Open Model Zoo, face-reidentification-retail-0095 and
- * landmarks-regression-retail-0009; MobileFaceNet (Chen et al., CCBR 2018) as
+ * landmarks-regression-retail-0009; src/networks (landmarks-5); MobileFaceNet (Chen et al., CCBR 2018) as
  * trained with mean 127.5 and divisor 128; SFace (Zhong et al., IEEE TIP
  * 2021) as OpenCV uses it; FaceNet (Schroff et al., CVPR 2015) as its
  * TensorFlow implementation trains it; SphereFace (Liu et al., CVPR 2017).
@@ -89,6 +89,18 @@ static const FrDescriptor presets[] = {
 		.scale = PER_CHANNEL(1.0f),
 		.input_width = 48,
 		.input_height = 48,
+		.alignment = FR_TEMPLATE_BOX,
+	},
+	{
+		.preset = "landmarks-5",
+		.role = FR_ROLE_LANDMARKS,
+		.graph_count = 1,
+		.is_bgr = true,
+		.scale = PER_CHANNEL(1.0f),
+		.input_width = 64,
+		.input_height = 64,
+		.alignment = FR_TEMPLATE_ARCFACE_112,
+		.margin = 0.1f,
 	},
 	{
 		.preset = "omz-reid-0095",
@@ -180,7 +192,8 @@ const char *
 fr_preset_names(void)
 {
 	return "yunet, scrfd, retinaface, mtcnn, omz-landmarks-0009, "
-		   "omz-reid-0095, mobilefacenet, arcface, sface, facenet, sphereface";
+		   "landmarks-5, omz-reid-0095, mobilefacenet, arcface, sface, "
+		   "facenet, sphereface";
 }
 
 const char *

@@ -362,7 +362,7 @@ recognise_crops(const Look *look)
 		return refuse(look, ": the size of its crops is not fixed.",
 					  "Name the preset; those for one output are: "
 					  "omz-reid-0095, mobilefacenet, arcface, sface, facenet, "
-					  "sphereface, omz-landmarks-0009.");
+					  "sphereface, omz-landmarks-0009, landmarks-5.");
 	if (has_fitting(fitting, "arcface"))
 		return recognise_arcface(look);
 	if (has_fitting(fitting, "facenet"))

@@ -189,7 +189,9 @@ watch_photo(const Case *test, const void *bytes, size_t size_bytes)
 	{
 		/* as for a detector that gives only boxes */
 		begin = watch.last;
-		status = fr_landmarks_find(photo, test->landmarker->nets[0],
+		FrPhotoView view = fr_photo_view_decoded(photo);
+
+		status = fr_landmarks_find(photo, &view, test->landmarker->nets[0],
 								   &test->landmarker->descriptor, faces.faces,
 								   faces.count, NULL);
 		watch_stage(test, "landmarks", &watch, begin, status);
