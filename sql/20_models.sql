@@ -23,7 +23,7 @@ COMMENT ON TABLE facerec_models IS
 COMMENT ON COLUMN facerec_models.name IS
 	'how SQL calls the model';
 COMMENT ON COLUMN facerec_models.role IS
-	'detector (finds faces and landmarks), embedder, or landmarks (finds them for a detector that does not)';
+	'detector (finds faces and landmarks), embedder, or landmarks (finds them for a detector)';
 COMMENT ON COLUMN facerec_models.preset IS
 	'family of networks, which says how to feed and read it';
 COMMENT ON COLUMN facerec_models.descriptor IS

@@ -31,9 +31,27 @@ FROM detected d JOIN detected y ON y.name = 'yunet' AND y.face_no = d.face_no GR
 SELECT face_no, score IS NOT NULL AS score, quality, landmarks, yaw, pitch, roll FROM detected WHERE name = 'boxes' ORDER BY 1;
 SELECT face_no, quality, landmarks FROM face_embed_all(pg_temp.file('party'), 'nobody');
 
--- landmarks belong to detectors that have none
-SELECT pg_temp.load('x', 'detector', 'yunet', '{"landmarks": "points"}');
+-- landmarks of a detector that has some, from another network
+SELECT pg_temp.load('template', 'points', 'landmarks-5');
+SELECT descriptor FROM facerec_models WHERE name = 'template';
+SELECT pg_temp.load('yunet-2', 'detector', 'yunet', '{"landmarks": "template"}');
+-- none is what the detector alone does
+SELECT pg_temp.load('yunet-3', 'detector', 'yunet', '{"landmarks": null}');
+CREATE TEMP TABLE refined AS SELECT * FROM face_detect(pg_temp.file('party'), 'yunet-2');
+SELECT bool_and(r.box ~= y.box AND r.score = y.score) AS same_boxes,
+	min(r.landmarks[3] <-> y.landmarks[3]) > 0.01 AS other_landmarks,
+	max(r.landmarks[3] <-> y.landmarks[3]) < max(height(y.box)) AS in_the_face,
+	bool_or(r.roll IS DISTINCT FROM y.roll) AS other_pose, count(*) = (SELECT count(*) FROM refined) AS all
+FROM refined r JOIN detected y ON y.name = 'yunet' AND y.face_no = r.face_no;
+SELECT pg_temp.load('who', 'embedder', 'arcface', '{"detector": "yunet-2"}');
+SELECT bool_and(e.landmarks::text = r.landmarks::text) AS embedded_by_them FROM face_embed_all(pg_temp.file('party'), 'who') e JOIN refined r USING (face_no);
+SELECT face_model_drop('template');
+SELECT face_model_drop('who'), face_model_drop('yunet-2'), face_model_drop('template');
+SELECT pg_temp.load('x', 'points');
+SELECT pg_temp.load('x', 'points', 'omz-landmarks-0009');
+SELECT pg_temp.load('x', 'points', 'landmarks-5', '{"alignment": "middle"}');
 SELECT pg_temp.load('x', 'scrfd-boxes', 'scrfd', '{"landmarks": "yunet"}');
+SELECT pg_temp.load('x', 'detector', 'yunet', '{"landmarks": "nobody"}');
 SELECT face_detect(pg_temp.file('party'), 'points');
 SELECT face_model_drop('points');
 SELECT pg_temp.load('x', 'embedder', 'omz-landmarks-0009');

@@ -29,9 +29,10 @@ typedef struct FrModelOrigin
  * A descriptor with what only the catalog knows.  For an embedder, detector
  * names the model that finds the faces for it ("name@1f3c9a7e", "" = none),
  * and detection_threshold, detection_size, min_face_size and max_faces in
- * core say how; they replace the detector's own.  For a detector without
- * landmarks of its own, landmarks names the model that finds them; that there
- * is none is stored, too, or the same descriptor would find one later.
+ * core say how; they replace the detector's own.  For a detector,
+ * landmarks names the model that finds them, or finds them more exactly; that
+ * a detector without landmarks of its own has none is stored, too, or the same
+ * descriptor would find one later.
  */
 typedef struct FrModelDescriptor
 {

@@ -111,8 +111,8 @@ complete_embedder(const char *name, Jsonb *given, FrModelDescriptor *descriptor)
 	fr_catalog_format_label(descriptor->detector, row.name, row.fingerprint);
 }
 
-/* Fix which model finds the landmarks for a detector that has none: the one
- * in the descriptor, else the only one there is. */
+/* Fix which model finds the landmarks: the one in the descriptor, else, for a
+ * detector that has none of its own, the only one there is. */
 static void
 complete_detector(const char *name, Jsonb *given, bool has_landmarks,
 				  FrModelDescriptor *descriptor)
@@ -124,12 +124,6 @@ complete_detector(const char *name, Jsonb *given, bool has_landmarks,
 		reference = descriptor->landmarks;
 	else if (!has_landmarks)
 		reference = find_only(FR_ROLE_LANDMARKS);
-	if (has_landmarks && reference && reference[0])
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("face model \"%s\" needs no landmarks model", name),
-				 errdetail("The detector finds landmarks by itself."),
-				 errhint("Leave out \"landmarks\".")));
 	if (reference && reference[0])
 	{
 		fr_catalog_resolve_role(reference, FR_ROLE_LANDMARKS, &row);
@@ -141,9 +135,9 @@ complete_detector(const char *name, Jsonb *given, bool has_landmarks,
 				(errmsg("face model \"%s\" finds no landmarks", name),
 				 errdetail("Its faces are cut out by their boxes, without "
 						   "rotation, and have no quality."),
-				 errhint("Load a model with the preset \"omz-landmarks-0009\" "
-						 "first, or name one of several: {\"landmarks\": "
-						 "\"name\"}.")));
+				 errhint("Load a model with the preset \"landmarks-5\" or "
+						 "\"omz-landmarks-0009\" first, or name one of "
+						 "several: {\"landmarks\": \"name\"}.")));
 	descriptor->is_landmarks_none = !has_landmarks && !descriptor->landmarks[0];
 }
 

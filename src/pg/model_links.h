@@ -2,9 +2,10 @@
  * model_links.h: the models that another model uses.
  *
  * An embedder's descriptor names the detector that finds its faces, and how
- * it does; that of a detector without landmarks names the model that finds
- * those.  What the user leaves open is fixed when the model is loaded, so
- * that it never changes.
+ * it does; that of a detector may name the model that finds the landmarks,
+ * and one without landmarks of its own does if there is such a model.  What
+ * the user leaves open is fixed when the model is loaded, so that it never
+ * changes.
  */
 #ifndef FR_PG_MODEL_LINKS_H
 #define FR_PG_MODEL_LINKS_H
