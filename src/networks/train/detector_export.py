@@ -26,15 +26,17 @@ def measure_norms(detector, crops, pictures, count=60):
     from detector_scene import SceneMaker
     from detector_store import Store
     scene = SceneMaker(Store(crops), Store(pictures), 5)
-    for _, _, norm in detector.pairs():
+    for _, _, norm in detector.pairs()[1:]:             # the first layer's belong to it: freeze_stem()
         norm.reset_running_stats()
         norm.momentum = None                           # a plain average over the batches
+    detector.freeze_stem()
     detector.train()
     for i in range(count):
-        side = (160, 224, 320)[i % 3]
-        x = np.stack([scene(side)[0] for _ in range(16)])
+        side, many = ((160, 32), (224, 16), (320, 8), (448, 4))[i % 4]
+        x = np.stack([scene(side)[0] for _ in range(many)])
         detector(torch.from_numpy(x).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last))
     detector.eval()
+    detector.stem = None
 
 
 def difference(expected, got):

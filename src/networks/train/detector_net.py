@@ -33,6 +33,7 @@ class Detector(nn.Module):
     def __init__(self, widths, pyramid):
         super().__init__()
         self.config = dict(widths=tuple(widths), pyramid=pyramid)
+        self.stem = None
         self.down = nn.ModuleList(_convolution(i, o, 3, 2) for i, o in zip((3, *widths), widths))
         self.refine = nn.ModuleList(_convolution(w, w, 3) for w in widths[2:])
         self.lateral = nn.ModuleList(_convolution(w, pyramid, 1) for w in widths[2:])
@@ -44,10 +45,26 @@ class Detector(nn.Module):
             nn.init.zeros_(head.bias)
             head.bias.data[0] = PRIOR
 
+    @torch.no_grad()
+    def freeze_stem(self):
+        """Leave the first layer as it is from now on: a quarter of a training step. It settles first."""
+        convolution, norm = self.down[0]
+        for value in self.down[0].parameters():
+            value.requires_grad_(False)
+        factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+        weight = convolution.weight * factor.reshape(-1, 1, 1, 1) * SCALE
+        self.stem = (weight.contiguous(memory_format=torch.channels_last), norm.bias - norm.running_mean * factor)
+
+    def _first(self, x):
+        if self.stem is None:
+            return F.relu(self.down[0](x * SCALE))
+        with torch.no_grad():
+            return F.conv2d(x, *self.stem, stride=2, padding=1).relu_()
+
     def pyramid(self, x):
         """-> the maps of the three grids, finest first."""
-        x, maps = x * SCALE, []
-        for i, layer in enumerate(self.down):
+        x, maps = self._first(x), []
+        for i, layer in enumerate(self.down[1:], 1):
             x = F.relu(layer(x))
             if i >= 2:
                 x = x + F.relu(self.refine[i - 2](x))

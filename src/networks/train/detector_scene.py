@@ -3,7 +3,10 @@
 Kinds: whole pictures (rotated, scaled, mirrored); collages of crops on a picture without faces, from one large face to a
 crowd of small ones; and pictures without faces, alone or as patchwork. Then the damage of augment.py in a form for
 canvases: light, colour, blur, noise, JPEG. Labels are YuNet's, made once per picture at a comfortable size
-(detector_store.py) and carried through every transformation: a face of 12 pixels keeps landmarks measured at 150.
+(detector_store.py) and carried through every transformation: a face of 12 pixels keeps landmarks measured at 100.
+
+Coordinates count from the corner of the first pixel, as YuNet's do: its centre is (0.5, 0.5). OpenCV's warps count from
+the pixel's centre; sampling() translates. Without it labels of faces reduced to 20 pixels are 0.4 pixels off.
 """
 import cv2
 import numpy as np
@@ -11,6 +14,9 @@ import numpy as np
 from detector_loss import FACE, IGNORED
 from detector_store import SURE, UNSURE
 
+FULL_OF_PEOPLE = ('mask', 'human')
+HARD_SHARE = 0.3               # of the backgrounds show a place that earlier weights took for a face
+NOISE = 512                    # side of the planes of noise, at least that of the largest canvas
 SMALLEST = 10                  # sqrt of a face's area in pixels: below, neither face nor background
 
 
@@ -30,38 +36,52 @@ def move(faces, matrix, mirrored):
     return out
 
 
-def cut(faces, side):
-    """Faces that a square window shows, those it cuts marked as unsure (score below SURE)."""
-    low, high = np.clip(faces[:, :2], 0, side), np.clip(faces[:, :2] + faces[:, 2:4], 0, side)
+def sampling(matrix):
+    """The same map for cv2.warpAffine."""
+    return np.column_stack([matrix[:, :2], matrix[:, 2] + 0.5 * matrix[:, :2].sum(1) - 0.5])
+
+
+def cut(faces, width, height):
+    """Faces that a window shows; those it cuts too much are marked as unsure (score below SURE)."""
+    window = np.array((width, height))
+    low, high = np.clip(faces[:, :2], 0, window), np.clip(faces[:, :2] + faces[:, 2:4], 0, window)
     area = np.prod(faces[:, 2:4], 1)
     seen = np.prod(high - low, 1) / np.maximum(area, 1e-6)
-    inside = ((faces[:, 4:10] > 0) & (faces[:, 4:10] < side)).all(1)        # eyes and nose
+    points = faces[:, 4:10].reshape(-1, 3, 2)                               # eyes and nose
+    inside = ((points > 0) & (points < window)).all((1, 2))
     faces = faces.copy()
-    faces[(seen < 0.75) | ~inside, 14] = UNSURE
+    faces[(seen < 0.6) | ~inside, 14] = UNSURE
     return faces[(seen > 0.05) & (area > 9)]
 
 
 def mirror(canvas, faces):
     """The mirror image of a scene."""
-    matrix = np.array([[-1.0, 0, canvas.shape[1] - 1], [0, 1, 0]])
+    matrix = np.array([[-1.0, 0, canvas.shape[1]], [0, 1, 0]])
     return np.ascontiguousarray(canvas[:, ::-1]), move(faces, matrix, True)
+
+
+def without_faces(pictures):
+    """Rows of pictures without faces: nothing found, and not from a source that shows people in every picture."""
+    return (pictures.best == 0) & ~np.isin(pictures.source, FULL_OF_PEOPLE)
 
 
 class SceneMaker:
     """`maker(side)` -> BGR canvas uint8 [side, side, 3], faces [n, 15], states [n] (FACE or IGNORED)."""
 
-    def __init__(self, crops, pictures, seed, held_out=False):
+    def __init__(self, crops, pictures, seed, held_out=False, hard=None):
+        """`hard`: file of detector_mine.py."""
         self.rng = np.random.default_rng(seed)
         self.crops, self.pictures = crops, pictures
         self.crop_rows = np.flatnonzero(crops.held_out == held_out)
         ours = pictures.held_out == held_out
-        self.empty = np.flatnonzero(ours & (pictures.best == 0))
+        self.hard = np.load(hard)['places'] if hard else ()
+        self.empty = np.flatnonzero(ours & without_faces(pictures))
         self.whole = np.flatnonzero(ours & (pictures.best >= SURE))
         # Sources with many look-alike pictures count as one part among others.
         self.empty_share = self._even(pictures.source[self.empty])
         self.whole_share = self._even(pictures.source[self.whole])
         self.masks = [self._mask() for _ in range(100)]
-        self.noise = self.rng.normal(0, 1, (3, 400, 400, 3)).astype(np.float32)
+        self.noise = self.rng.normal(0, 1, (3, NOISE, NOISE, 3)).astype(np.float32)
 
     @staticmethod
     def _even(source):
@@ -89,14 +109,19 @@ class SceneMaker:
         rng, kind = self.rng, self.rng.random()
         if kind < 0.30 and len(self.whole):
             canvas, faces = self._whole_pictures(side)
-        elif kind < 0.82:
+        elif kind < 0.78:
             canvas, faces = self._collage(side)
         else:
             canvas, faces = self._empty_picture(side), np.zeros((0, 15), np.float32)
+        width = height = side
+        if rng.random() < 0.2:                             # a picture that does not fill its canvas
+            width, height = (int(side * v) for v in rng.permutation((rng.uniform(0.5, 1), rng.choice((1, rng.uniform(0.7, 1))))))
+            faces = cut(faces, width, height)
         state = np.where(faces[:, 14] >= SURE, FACE, IGNORED)
         size = np.sqrt(np.prod(faces[:, 2:4], 1))
         state[size < SMALLEST] = IGNORED
         canvas = self._damage(np.ascontiguousarray(canvas), size[state == FACE].min(initial=side))
+        canvas[height:], canvas[:, width:] = 0, 0
         return canvas, faces, state
 
     def _similarity(self, centre, target, scale, angle, mirrored):
@@ -118,10 +143,9 @@ class SceneMaker:
             height, width = picture.shape[:2]
             picture = cv2.resize(picture, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
             fx, fy = width / picture.shape[1], height / picture.shape[0]
-            shift = np.array([(fx - 1) / 2, (fy - 1) / 2])          # centres of the pixels
-            matrix = np.column_stack([matrix[:, :2] * (fx, fy), matrix[:, 2] + matrix[:, :2] @ shift])
+            matrix = np.column_stack([matrix[:, :2] * (fx, fy), matrix[:, 2]])
             scale *= np.sqrt(fx * fy)
-        return cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=border)
+        return cv2.warpAffine(picture, sampling(matrix), (side, side), flags=cv2.INTER_LINEAR, borderMode=border)
 
     def _whole_pictures(self, side):
         """One picture, or four in a square."""
@@ -148,9 +172,10 @@ class SceneMaker:
         slack = max(0.0, 0.5 - 0.6 * scale * np.sqrt(face[2] * face[3]) / side)
         target = side * (0.5 + rng.uniform(-slack, slack, 2))
         matrix = self._similarity(face[:2] + face[2:4] / 2, target, scale, self._angle(), mirrored)
-        faces = cut(move(faces, matrix, mirrored), side)
+        faces = cut(move(faces, matrix, mirrored), side, side)
         ground = self._plain_piece(side) if rng.random() < 0.8 else np.full((side, side, 3), rng.integers(0, 256, 3), np.uint8)
-        inside = cv2.warpAffine(np.full(picture.shape[:2], 255, np.uint8), matrix, (side, side), flags=cv2.INTER_NEAREST)
+        inside = cv2.warpAffine(np.full(picture.shape[:2], 255, np.uint8), sampling(matrix), (side, side),
+                                flags=cv2.INTER_NEAREST)
         canvas = self._warp(picture, matrix, side, cv2.BORDER_REPLICATE)
         cv2.copyTo(canvas, inside, ground)
         return ground, faces
@@ -166,12 +191,22 @@ class SceneMaker:
         rng = self.rng
         if rng.random() < 0.06 or not len(self.empty):
             return self._texture(side)
+        if len(self.hard) and rng.random() < HARD_SHARE:
+            return self._hard_piece(side)
         picture, _ = self.pictures[self._pick(self.empty, self.empty_share)]
         height, width = picture.shape[:2]
         scale = side / min(height, width) * float(np.exp(rng.uniform(-0.3, 0.7)))
         centre = rng.uniform(0.25, 0.75, 2) * (width, height)
         matrix = self._similarity(centre, (side / 2, side / 2), scale, float(rng.normal(0, 6)), rng.random() < 0.5)
         return self._warp(picture, matrix, side, cv2.BORDER_REFLECT_101)
+
+    def _hard_piece(self, side):
+        """Around a place that looks like a face, at about the size at which it did."""
+        rng = self.rng
+        row, x, y, scale = self.hard[rng.integers(len(self.hard))][:4]
+        matrix = self._similarity((x, y), rng.uniform(0.2, 0.8, 2) * side, scale * float(np.exp(rng.normal(0, 0.25))),
+                                  float(rng.normal(0, 6)), rng.random() < 0.5)
+        return self._warp(self.pictures[int(row)][0], matrix, side, cv2.BORDER_REFLECT_101)
 
     def _empty_picture(self, side):
         pieces = int(self.rng.choice((1, 2, 3), p=(0.5, 0.35, 0.15)))
@@ -200,7 +235,7 @@ class SceneMaker:
                 continue
             taken = np.concatenate([taken, [[*place, size]]])
             found.append(self._paste(canvas, place, size))
-        return canvas, cut(np.concatenate(found), side) if found else np.zeros((0, 15), np.float32)
+        return canvas, cut(np.concatenate(found), side, side) if found else np.zeros((0, 15), np.float32)
 
     def _paste(self, canvas, place, size):
         """One crop through a mask; returns its faces."""
@@ -217,7 +252,7 @@ class SceneMaker:
         window = 2 * reach
         mask = self.masks[rng.integers(len(self.masks))]
         patch = self._warp(crop, matrix, window, cv2.BORDER_REPLICATE)
-        alpha = cv2.warpAffine(mask, matrix, (window, window), flags=cv2.INTER_LINEAR)
+        alpha = cv2.warpAffine(mask, sampling(matrix), (window, window), flags=cv2.INTER_LINEAR)
         ax, ay = max(0, -x0), max(0, -y0)
         bx, by = min(window, side - x0), min(window, side - y0)
         area = canvas[y0 + ay:y0 + by, x0 + ax:x0 + bx]
@@ -255,7 +290,7 @@ class SceneMaker:
         elif kind < 0.25:
             out = cv2.addWeighted(out, 1.8, cv2.GaussianBlur(out, (0, 0), 1.0), -0.8, 0)
         if rng.random() < 0.2:
-            plane, y, x = rng.integers(3), *rng.integers(0, 400 - side + 1, 2)
+            plane, y, x = rng.integers(3), *rng.integers(0, NOISE - side + 1, 2)
             noise = self.noise[plane, y:y + side, x:x + side] * rng.uniform(1, 12)
             out = np.clip(out + noise, 0, 255).astype(np.uint8)
         if rng.random() < 0.3:

@@ -28,7 +28,7 @@ from onnx_graph import has_fast_bf16
 
 # Canvas sides, how many of them a batch of 16 samples holds, and how often they come.
 REMEMBERED = 200               # scenes of each size that may come again
-CANVASES = ((160, 2.0, 0.3), (224, 1.0, 0.4), (320, 0.5, 0.3))
+CANVASES = ((160, 2.0, 0.25), (224, 1.0, 0.3), (320, 0.5, 0.25), (448, 0.25, 0.2))
 
 
 class Trainer:
@@ -44,7 +44,8 @@ class Trainer:
              dict(params=[p for p in weights if p.dim() <= 1], weight_decay=0)], lr=args.rate)
         self.rng = np.random.default_rng([args.seed, int(time.time())])
         self.past = {side: collections.deque(maxlen=REMEMBERED) for side, _, _ in CANVASES}
-        self.scene = SceneMaker(Store(args.crops), Store(args.pictures), [args.seed, 1, int(time.time())])
+        self.scene = SceneMaker(Store(args.crops), Store(args.pictures), [args.seed, 1, int(time.time())],
+                                hard=args.hard)
 
     @property
     def state_path(self):
@@ -62,6 +63,9 @@ class Trainer:
                 raise SystemExit(f'{self.args.init} is another network: {config}')
             self.net.load_folded(weights, [self.batch()[0] for _ in range(8)])
             self.average.load_state_dict(self.net.state_dict())
+        if self.args.freeze_stem:
+            self.net.down[0].load_state_dict(self.average.down[0].state_dict())
+            self.net.freeze_stem()
         self.seen_begun = self.seen
         print('at %d samples' % self.seen, flush=True)
 
@@ -79,17 +83,23 @@ class Trainer:
         for _ in range(max(1, round(self.args.batch * many))):
             if len(past) < REMEMBERED or self.rng.random() < 1 / self.args.uses:
                 canvas, faces, state = self.scene(side)
-                past.append((canvas, faces, state))
+                past.append([(canvas, *assign(faces, state, side)), None, faces, state])
+                scene = past[-1][0]
             else:
-                canvas, faces, state = past[self.rng.integers(len(past))]
-                if self.rng.random() < 0.5:
-                    canvas, faces = mirror(canvas, faces)
-            pictures.append(canvas)
-            for values, value in zip((states, targets, sizes), assign(faces, state, side)):
+                scene = self._again(past[self.rng.integers(len(past))], side)
+            for values, value in zip((pictures, states, targets, sizes), scene):
                 values.append(value)
         x = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
         arrays = [torch.from_numpy(np.stack(v)).to(self.device) for v in (states, targets, sizes)]
         return x.to(self.device), *arrays
+
+    def _again(self, entry, side):
+        """A scene as it was or its mirror image, made when first wanted."""
+        which = int(self.rng.integers(2))
+        if entry[which] is None:
+            canvas, faces = mirror(entry[0][0], entry[2])
+            entry[which] = (canvas, *assign(faces, entry[3], side))
+        return entry[which]
 
     def rate(self):
         """Warm-up, plateau, linear cool-down to zero over the last part of the samples or of the minutes."""
@@ -149,6 +159,8 @@ def arguments():
     parser.add_argument('--save-every', type=float, default=120, help='seconds')
     parser.add_argument('--keep-every', type=float, default=0, help='also keep the average every so many samples')
     parser.add_argument('--uses', type=float, default=2, help='how often a scene is seen on average')
+    parser.add_argument('--hard', help='places that look like faces, from detector_mine.py')
+    parser.add_argument('--freeze-stem', action='store_true', help='leave the first layer as it is; for long plateaus')
     parser.add_argument('--seed', type=int, default=7)
     parser.add_argument('--device', default='cpu')
     return parser.parse_args()

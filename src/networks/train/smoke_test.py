@@ -88,11 +88,17 @@ def detector(args, folder):
     check('at 160 samples' in text, 'the detector goes on from its state')
     found = re.findall(r'points ([0-9.]+)', text)
     check(float(found[-1]) < 0.9 * float(found[0]), f'the landmarks come nearer ({found[0]} to {found[-1]})')
+    hard = os.path.join(folder, 'hard.npz')
+    text = run('detector_mine.py', os.path.join(out, 'state.pt'), '--pictures', pictures, '--out', hard, '--threshold',
+               0.01, '--sheet', os.path.join(folder, 'hard.png'))
+    check(' 0 places' not in text, 'places that look like faces: ' + text.strip())
+    text = run('detector_train.py', *learn, '--out', out, '--samples', 1792, '--hard', hard, '--freeze-stem')
+    check('stopped at 1792' in text, 'the detector learns from them')
     text = run('detector_export.py', os.path.join(out, 'final.pt'), onnx, '--crops', crops, '--pictures', pictures)
     check(os.path.getsize(onnx) <= 1e6, 'export agrees with torch: ' + text.strip())
     text = run('detector_train.py', *learn, '--out', os.path.join(folder, 'detector_second'), '--init', onnx,
-               '--samples', 1776)
-    check('at 1760 samples' in text, 'the detector starts from an exported network')
+               '--samples', 1808)
+    check('at 1792 samples' in text, 'the detector starts from an exported network')
     text = run('detector_evaluate.py', onnx, '--yunet', args.models, '--crops', crops, '--pictures', pictures,
                '--photos', empty, '--mosaics', 3, '--empty', 3, '--self')
     check('found' in text, 'the detector is compared with YuNet')
