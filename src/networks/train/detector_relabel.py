@@ -4,17 +4,19 @@
 
 YuNet's landmarks move by some percent of the eye distance with a face's size and place on the grid; one look is a poor
 label. landmark_store.py looks several times and keeps the means. Boxes and landmarks of the faces that it knows are
-replaced; scores and unsure faces stay as they were. The first labels are kept in STORE.once.npz.
+replaced; a face that it looked for in vain counts as unsure from then on unless the first look was quite sure (DOUBTFUL).
+The first labels are kept in STORE.once.npz.
 """
 import argparse
 import os
 
 import numpy as np
 
-from detector_store import Store
+from detector_store import UNSURE, Store
 from landmark_store import EDGE, PATCH, SMALLEST, SURE
 from yunet import overlap
 
+DOUBTFUL = 0.8
 
 def candidates(picture, faces):
     """(which face, scale, shift) of every patch that landmark_store.patches() may have cut from a picture."""
@@ -37,10 +39,10 @@ def main():
     known = {}
     for i in range(len(steady)):
         known.setdefault((steady.source[i], steady.name[i]), []).append(steady.faces_of(i)[0])
-    faces, changed, moved = store.faces.copy(), 0, []
+    faces, changed, doubtful, moved = store.faces.copy(), 0, 0, []
     for i in range(len(store)):
         for k, scale, shift in candidates(tuple(store.size[i]), store.faces_of(i)):
-            j = store.first[i] + k
+            j, before = store.first[i] + k, changed
             for label in known.get((store.source[i], store.name[i]), ()):
                 new = faces[j].copy()
                 new[:14] = label[:14]
@@ -50,8 +52,11 @@ def main():
                     faces[j] = new
                     changed += 1
                     moved.append(np.abs(new[4:14] - store.faces[j, 4:14]).mean() / np.sqrt(new[2] * new[3]))
-    print('%d of %d faces have new labels, landmarks moved by %.2f %% of the face' % (
-        changed, len(faces), 100 * np.mean(moved or [0])))
+            if changed == before and faces[j, 14] < DOUBTFUL:
+                faces[j, 14] = min(faces[j, 14], UNSURE)
+                doubtful += 1
+    print('%d of %d faces have new labels, landmarks moved by %.2f %% of the face; %d became unsure' % (
+        changed, len(faces), 100 * np.mean(moved or [0]), doubtful))
     with np.load(args.store + '.npz') as z:
         rest = {name: z[name] for name in z.files if name != 'faces'}
     np.savez(args.store + '.tmp.npz', faces=faces, **rest)

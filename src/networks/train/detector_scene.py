@@ -114,15 +114,38 @@ class SceneMaker:
         else:
             canvas, faces = self._empty_picture(side), np.zeros((0, 15), np.float32)
         width = height = side
-        if rng.random() < 0.2:                             # a picture that does not fill its canvas
-            width, height = (int(side * v) for v in rng.permutation((rng.uniform(0.5, 1), rng.choice((1, rng.uniform(0.7, 1))))))
-            faces = cut(faces, width, height)
+        if rng.random() < 0.25:
+            canvas, faces, width, height = self._frame(canvas, faces)
         state = np.where(faces[:, 14] >= SURE, FACE, IGNORED)
         size = np.sqrt(np.prod(faces[:, 2:4], 1))
         state[size < SMALLEST] = IGNORED
         canvas = self._damage(np.ascontiguousarray(canvas), size[state == FACE].min(initial=side))
         canvas[height:], canvas[:, width:] = 0, 0
         return canvas, faces, state
+
+    def _frame(self, canvas, faces):
+        """A picture that does not fill its canvas; most cut one of its faces. The part without picture is for the caller to
+        blacken, after the damage."""
+        rng, side = self.rng, len(canvas)
+        low, high = np.zeros(2), np.full(2, float(side))
+        axis = int(rng.integers(2))
+        if len(faces) and rng.random() < 0.8:
+            size = np.prod(faces[:, 2:4], 1) ** 0.5
+            face = faces[rng.choice(len(faces), p=size / size.sum())]
+            begin, extent, seen = face[axis], face[2 + axis], rng.uniform(0.6, 1.0)
+            if rng.random() < 0.5:
+                high[axis] = np.clip(begin + seen * extent, 0.3 * side, side)
+            else:
+                low[axis] = np.clip(begin + (1 - seen) * extent, 0, 0.7 * side)
+        else:
+            high[axis] = side * rng.uniform(0.4, 1)
+        low, high = low.astype(int), high.astype(int)
+        part, (width, height) = canvas[low[1]:high[1], low[0]:high[0]], high - low
+        out = np.zeros_like(canvas)
+        out[:height, :width] = part
+        faces = faces.copy()
+        faces[:, [0, 1, *range(4, 14)]] -= np.tile(low, 6).astype(np.float32)
+        return out, cut(faces, width, height), width, height
 
     def _similarity(self, centre, target, scale, angle, mirrored):
         """Maps `centre` to `target`."""
