@@ -9,16 +9,19 @@ gets the first.
              overlap of the boxes at least 0.4), on the photos, on those of people only (some of YuNet's faces are dogs), and
              on the mosaics
   landmarks  mean distance to YuNet's landmarks in units of the distance of the eyes (the median in brackets)
-  steady     the same to the mean of YuNet's landmarks over 8 shifts of the picture by a few pixels (--shifts): YuNet's own
+  steady     the same to the mean of YuNet's landmarks over 8 shifts of the picture by a few pixels (--shifts 200): YuNet's own
              landmarks move with the grid, see src/networks/README; and that figure for YuNet itself
   extra      faces per picture that YuNet does not see even at a score of 0.3
   false      faces per 100 pictures without faces
+--cache keeps YuNet's answers, most of the time that an evaluation takes.
 The same figures for YuNet itself against the labels made at a larger size say what is noise of the teacher: --self.
 """
 import argparse
 import glob
 import os
+import pickle
 import time
+import zlib
 
 import cv2
 import numpy as np
@@ -139,17 +142,24 @@ class Material:
     """Canvases with YuNet's faces (from 0.3 on), made once for all detectors."""
 
     def __init__(self, args):
-        yunet = YuNet(args.yunet)
+        yunet, self.known = YuNet(args.yunet), {}
+        if args.cache and os.path.exists(args.cache):
+            with open(args.cache, 'rb') as file:
+                self.known = pickle.load(file)
+        cached = len(self.known)
         files = sorted(glob.glob(os.path.join(args.photos, '*.*')))
         photos = [(os.path.basename(f), cv2.imread(f)) for f in files]
         photos = [(name, fit(photo)) for name, photo in photos if photo is not None]
-        self.photos = [(name, canvas, *self._label(yunet, canvas, args)) for name, canvas in photos]
+        self.photos = [(name, canvas, *self._label(yunet, canvas, args.shifts > 0)) for name, canvas in photos]
         crops, pictures = Store(args.crops), Store(args.pictures)
         maker = Mosaics(crops, pictures, 11, held_out=True)
         self.mosaics = []
-        for _ in range(args.mosaics):
+        for i in range(args.mosaics):
             canvas, labels = maker(SIDE)
-            self.mosaics.append((canvas, *self._label(yunet, canvas, args), labels))
+            self.mosaics.append((canvas, *self._label(yunet, canvas, i < args.shifts), labels))
+        if args.cache and len(self.known) > cached:
+            with open(args.cache, 'wb') as file:
+                pickle.dump(self.known, file)
         rows = np.flatnonzero(pictures.held_out & without_faces(pictures) & ~np.isin(pictures.name, NOT_EMPTY))
         # First the varied sources, then those with many similar pictures.
         many = {s: (pictures.source[rows] == s).sum() for s in np.unique(pictures.source[rows])}
@@ -157,12 +167,14 @@ class Material:
         self.empty = [fit(pictures[i][0]) for i in rows]
         self.empty_names = [pictures.source[i] + '/' + pictures.name[i] for i in rows]
 
-    @staticmethod
-    def _label(yunet, canvas, args):
+    def _label(self, yunet, canvas, shifts):
         """All faces, the certain ones, and their steady landmarks if asked for."""
-        faces = yunet(canvas, threshold=0.3)
-        certain = faces[faces[:, 14] >= CERTAIN]
-        return faces, certain, steady_points(yunet, canvas, certain) if args.shifts else None
+        key = zlib.crc32(canvas.tobytes()), shifts
+        if key not in self.known:
+            faces = yunet(canvas, threshold=0.3)
+            certain = faces[faces[:, 14] >= CERTAIN]
+            self.known[key] = faces, certain, steady_points(yunet, canvas, certain) if shifts else None
+        return self.known[key]
 
 
 def look(detector, material, threshold):
@@ -211,7 +223,9 @@ def main():
     parser.add_argument('--mosaics', type=int, default=1000)
     parser.add_argument('--empty', type=int, default=500)
     parser.add_argument('--threshold', type=float, nargs='+', default=[0.6])
-    parser.add_argument('--shifts', action='store_true', help='also compare with steady landmarks')
+    parser.add_argument('--shifts', type=int, default=0, metavar='N',
+                        help='also compare with steady landmarks, on the photos and on N of the mosaics')
+    parser.add_argument('--cache', help="file of YuNet's answers, made when missing")
     parser.add_argument('--table')
     parser.add_argument('--list-false', action='store_true')
     parser.add_argument('--self', action='store_true', help="YuNet's own noise on the mosaics")
