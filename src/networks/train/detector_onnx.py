@@ -17,7 +17,7 @@ from yunet import HEADS, STRIDES
 ROWS = dict(cls=(0, 1), obj=(0, 1), bbox=(1, 5), kps=(5, 15))
 
 
-class _Graph:
+class Graph:
     def __init__(self, weights):
         self.weights, self.nodes, self.initialisers = weights, [], []
 
@@ -87,7 +87,7 @@ def _heads(graph, maps, pyramid):
 
 def write_detector(path, detector, seen, note):
     """`detector` in its measured (averaged) form; `note` goes into the file's doc string."""
-    graph = _Graph(detector.folded())
+    graph = Graph(detector.folded())
     outputs = _heads(graph, _pyramid(graph, len(detector.down)), detector.config['pyramid'])
     inputs = [helper.make_tensor_value_info('input', TensorProto.FLOAT, ['N', 3, 'H', 'W'])]
     model = helper.make_model(helper.make_graph(graph.nodes, 'facerec_detector', inputs, outputs, graph.initialisers, note),

@@ -1,11 +1,11 @@
-"""Does the training code run, for the embedder and for the detector?
+"""Does the training code run, for the embedder, the detector and the landmark network?
 
   python3 smoke_test.py [--data DATA --models MODELS]
 
 DATA holds the crops' tars, MODELS mobilefacenet-128.onnx, face-reidentification-retail-0095.onnx and YuNet's two files.
 Without them, or without torch, cv2 or onnx, it says that it was skipped and succeeds. Takes three minutes on one core. It
-shows that the losses fall and that nothing breaks, not that the result is good: evaluate.py and detector_evaluate.py
-measure that.
+shows that the losses fall and that nothing breaks, not that the result is good: evaluate.py, detector_evaluate.py and
+landmark_evaluate.py measure that.
 """
 import argparse
 import importlib.util
@@ -104,6 +104,27 @@ def detector(args, folder):
     check('found' in text, 'the detector is compared with YuNet')
 
 
+def landmarks(args, folder):
+    """Steady labels for the detector's crops, a few steps, a stop and a resume, export, a restart from the export."""
+    crops, pictures, faces, out, onnx = (os.path.join(folder, name) for name in (
+        'crops', 'pictures', 'faces', 'landmark_run', 'landmarks.onnx'))
+    run('landmark_store.py', '--yunet', args.models, '--crops', crops, '--out', faces, '--limit', 150)
+    learn = ['--faces', faces, '--warmup', 20, '--batch', 48]
+    run('landmark_train.py', *learn, '--out', out, '--samples', 480)
+    text = run('landmark_train.py', *learn, '--out', out, '--samples', 9600, '--cooldown-samples', 4800)
+    check('at 480 samples' in text, 'the landmark network goes on from its state')
+    found = re.findall(r'distance ([0-9.]+)', text)
+    check(float(found[-1]) < 0.9 * float(found[0]), f'the landmarks come nearer ({found[0]} to {found[-1]})')
+    text = run('landmark_export.py', os.path.join(out, 'final.pt'), onnx, '--faces', faces)
+    check(os.path.getsize(onnx) <= 5e5, 'export agrees with torch: ' + text.strip())
+    text = run('landmark_train.py', *learn, '--out', os.path.join(folder, 'landmark_second'), '--init', onnx,
+               '--samples', 9744, '--helpers', 1)
+    check('at 9600 samples' in text, 'the landmark network starts from an exported one')
+    text = run('landmark_evaluate.py', onnx, '--yunet', args.models, '--crops', crops, '--pictures', pictures,
+               '--photos', os.path.join(folder, 'empty'), '--mosaics', 3)
+    check('steady' in text, 'the landmark network is compared with YuNet')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data')
@@ -115,6 +136,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         embedder(args, folder)
         detector(args, folder)
+        landmarks(args, folder)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,186 @@
+"""Compare landmark networks with YuNet on photos and on mosaics of held-out crops.
+
+  python3 landmark_evaluate.py RUN/state.pt landmarks.onnx --yunet MODELS --crops STORE --pictures STORE --photos FOLDER
+                               [--detector detector.onnx] [--mosaics 100] [--cache FILE] [--faces STORE]
+
+Pictures, faces and measures are those of detector_evaluate.py --shifts; the place of each face comes from
+  box         YuNet's box, shifted by 6 % and scaled by 8 % (standard deviations)
+  points      YuNet's landmarks, each coordinate off by 7 % of the eye distance, which makes 9 % of distance
+  detector    the detector's own landmarks, where it finds the face (--detector)
+and the network is run --rounds times, each time on the crop aligned by what it said before. Given are mean distances in
+per cent of the eye distance: to YuNet, to its steady landmarks, and that of the input and of YuNet itself to the latter;
+all faces, then by the longer side of the box. --cache keeps the pictures with YuNet's faces in a file.
+
+YuNet says different things of one face at different sizes, also on average over shifts. --faces: held-out faces with the
+mean over many looks at sizes of 45 to 160 pixels (landmark_store.py --held-out), seen by the network at the sizes given,
+from points that are off as above.
+"""
+import argparse
+import os
+import pickle
+
+import cv2
+import numpy as np
+import torch
+
+from detector_evaluate import Material, detect, distance
+from detector_onnx import load_detector
+from detector_store import Store
+from landmark_crop import SIDE, aligned_matrix, box_matrix, invert, map_points, sample
+from landmark_onnx import load_landmarker
+from landmark_store import EDGE
+from yunet import overlap
+
+SIZES = (0, 24, 40, 64, 110, 1000)
+
+
+@torch.no_grad()
+def refine(network, canvas, matrices):
+    """Crops by the matrices -> points [n, 5, 2] in pixels of the canvas, from their centres."""
+    x = np.stack([sample(canvas, matrix) for matrix in matrices])
+    x = torch.from_numpy(x).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+    points = network(x).reshape(-1, 5, 2).numpy() * SIDE - EDGE
+    return np.stack([map_points(invert(m), p) for m, p in zip(matrices, points)])
+
+
+def follow(network, canvas, matrices, rounds):
+    """-> points [n, 5, 2] after each round, counted from pixel edges as YuNet's are."""
+    out = []
+    for _ in range(rounds):
+        points = refine(network, canvas, matrices)
+        out.append(points + EDGE)
+        matrices = [aligned_matrix(p) for p in points]
+    return out
+
+
+class Inputs:
+    """Where a face is said to be: matrices of the first crops, and the points they came from (nan for boxes)."""
+
+    def __init__(self, detector, seed=5):
+        self.rng, self.detector = np.random.default_rng(seed), detector
+
+    def box(self, canvas, faces):
+        matrices = []
+        for x, y, w, h in faces[:, :4]:
+            scale = np.exp(self.rng.normal(0, 0.08))
+            dx, dy = self.rng.normal(0, 0.06, 2) * max(w, h)
+            x, y = x + dx - (scale - 1) * w / 2 - EDGE, y + dy - (scale - 1) * h / 2 - EDGE
+            matrices.append(box_matrix((x, y, w * scale, h * scale)))
+        return matrices, np.full((len(faces), 5, 2), np.nan)
+
+    def points(self, canvas, faces):
+        points = faces[:, 4:14].reshape(-1, 5, 2)
+        eyes = np.linalg.norm(points[:, 0] - points[:, 1], axis=1)[:, None, None]
+        points = points + self.rng.normal(0, 0.07, points.shape) * eyes
+        return [aligned_matrix(p - EDGE) for p in points], points
+
+    def detected(self, canvas, faces):
+        """None for faces that the detector does not find."""
+        ours = detect(self.detector, canvas, 0.6)
+        match = overlap(faces, ours)
+        points = [ours[row.argmax(), 4:14].reshape(5, 2) if row.max(initial=0) > 0.4 else None for row in match]
+        return ([None if p is None else aligned_matrix(p - EDGE) for p in points],
+                np.array([np.full((5, 2), np.nan) if p is None else p for p in points]))
+
+
+def rows_of(network, items, give, rounds):
+    """Per face: size, distances of YuNet to steady, input to steady, then of each round to YuNet and to steady."""
+    rows = []
+    for canvas, _, faces, steady, *_ in items:
+        good = np.isfinite(steady).all((1, 2)) if len(faces) else np.zeros(0, bool)
+        if not good.any():
+            continue
+        faces, steady = faces[good], steady[good]
+        matrices, given = give(canvas, faces)
+        found = [i for i, m in enumerate(matrices) if m is not None]
+        if not found:
+            continue
+        results = follow(network, canvas, [matrices[i] for i in found], rounds)
+        for k, i in enumerate(found):
+            points = faces[i, 4:14].reshape(5, 2)
+            row = [faces[i, 2:4].max(), distance(steady[i], points, steady[i]), distance(steady[i], given[i], steady[i])]
+            for result in results:
+                row += [distance(points, result[k], points), distance(steady[i], result[k], steady[i])]
+            rows.append(row)
+    return np.array(rows)
+
+
+def report(name, rows, rounds):
+    print(f'  {name}: {len(rows)} faces, distance in % of the eyes: to YuNet, steady: to its mean over shifts')
+    if not len(rows):
+        return
+    for low, high in ((0, 10000), *zip(SIZES, SIZES[1:])):
+        part = rows[(rows[:, 0] >= low) & (rows[:, 0] < high)]
+        if not len(part):
+            continue
+        mean = 100 * part[:, 1:].mean(0)
+        text = 'all sizes   ' if low == 0 and high == 10000 else 'from %4d px' % low
+        text += ' %4d faces  yunet %5.2f  input %5.2f' % (len(part), mean[0], mean[1])
+        for r in range(rounds):
+            text += '  round %d: %5.2f steady %5.2f (median %5.2f)' % (
+                r + 1, mean[2 + 2 * r], mean[3 + 2 * r], 100 * np.median(part[:, 4 + 2 * r]))
+        print('    ' + text, flush=True)
+
+
+def against_consensus(network, store, sizes=(16, 24, 32, 48, 72, 112)):
+    """Distance to many looks' mean by size of the face, and that of the points given."""
+    rng = np.random.default_rng(8)
+    for size in sizes:
+        errors, given = [], []
+        for row in np.flatnonzero(store.held_out):
+            picture, faces = store[row]
+            scale = size / faces[0, 2:4].max()
+            small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            scale = len(small) / len(picture)
+            points = faces[0, 4:14].reshape(5, 2) * scale + (scale - 1) / 2
+            eyes = np.linalg.norm(points[0] - points[1])
+            start = points + rng.normal(0, 0.07, (5, 2)) * eyes
+            given.append(distance(points, start, points))
+            errors.append(distance(points, refine(network, small, [aligned_matrix(start)])[0], points))
+        print('    %4d px  %4d faces  input %5.2f  network %5.2f (median %5.2f)' % (
+            size, len(errors), 100 * np.mean(given), 100 * np.mean(errors), 100 * np.median(errors)), flush=True)
+
+
+def load_material(args):
+    if args.cache and os.path.exists(args.cache):
+        with open(args.cache, 'rb') as file:
+            return pickle.load(file)
+    args.empty, args.shifts = 0, True
+    material = Material(args)
+    if args.cache:
+        with open(args.cache + '.tmp', 'wb') as file:
+            pickle.dump(material, file)
+        os.replace(args.cache + '.tmp', args.cache)
+    return material
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('networks', nargs='+')
+    parser.add_argument('--yunet', required=True)
+    parser.add_argument('--crops', required=True)
+    parser.add_argument('--pictures', required=True)
+    parser.add_argument('--photos', required=True)
+    parser.add_argument('--detector')
+    parser.add_argument('--faces', help='store of held-out faces')
+    parser.add_argument('--mosaics', type=int, default=100)
+    parser.add_argument('--rounds', type=int, default=2)
+    parser.add_argument('--cache')
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    material = load_material(args)
+    for path in args.networks:
+        network, seen = load_landmarker(path)
+        print(f'{os.path.basename(path)}: seen {seen}')
+        if args.faces:
+            print('  held-out faces, points, distance to the mean of many looks')
+            against_consensus(network, Store(args.faces))
+        for place, items in (('photos', material.photos), ('mosaics', material.mosaics)):
+            inputs = Inputs(args.detector and load_detector(args.detector)[0])
+            for name, give in (('box', inputs.box), ('points', inputs.points), ('detector', inputs.detected)):
+                if name != 'detector' or args.detector:
+                    report(f'{place}, {name}', rows_of(network, items, give, args.rounds), args.rounds)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,82 @@
+"""Training views of faces: a crop as the landmark network sees it, and where the landmarks are in it.
+
+A face of the store is perhaps mirrored and occluded, reduced to a size of 13 pixels to all it has, damaged (light, blur,
+noise, JPEG) at that size, and then cut out as the pipeline does it: aligned by landmarks that are wrong by some amount,
+or by a box of a turned head that is off and of the wrong size. The labels move along.
+"""
+import cv2
+import numpy as np
+
+from augment import ViewMaker
+from detector_scene import SceneMaker, mirror, move
+from landmark_crop import SIDE, aligned_matrix, box_matrix, chain, map_points, sample, scale_of
+from landmark_store import PATCH, unit
+
+BORDERS = cv2.BORDER_CONSTANT, cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE      # 40, 40 and 20 % of the views
+
+
+def _turn(degrees, scale, middle, shift):
+    """Turn and scale around (middle, middle), then shift."""
+    cos, sin = scale * np.cos(np.radians(degrees)), scale * np.sin(np.radians(degrees))
+    return np.array([[cos, -sin, middle + shift[0] - middle * (cos - sin)],
+                     [sin, cos, middle + shift[1] - middle * (sin + cos)]])
+
+
+class FaceViews(SceneMaker):
+    """`views(row, count)` -> so many (crop uint8 [64, 64, 3], points [5, 2] in 0..1 of it, unit of length in the same),
+    cut from one damaged picture in different ways."""
+
+    def __init__(self, store, seed, aligned=0.8):
+        self.store, self.aligned = store, aligned
+        self.rng = np.random.default_rng(seed)
+        self.noise = self.rng.normal(0, 1, (3, 400, 400, 3)).astype(np.float32)
+        self.occluder = ViewMaker(seed)
+
+    def __call__(self, row, count=1):
+        rng = self.rng
+        patch, face = self._picture(row)
+        out = []
+        for _ in range(count):
+            matrix = self._aligned(face) if rng.random() < self.aligned else self._boxed(face, len(patch))
+            crop = sample(patch, matrix, SIDE, BORDERS[min(int(rng.random() / 0.4), 2)])
+            points = (map_points(matrix, face[4:14].reshape(5, 2)) + 0.5) / SIDE
+            out.append((crop, points, unit(face) * scale_of(matrix) / SIDE))
+        return out
+
+    def _picture(self, row):
+        """A face's picture, perhaps reduced, damaged."""
+        rng = self.rng
+        patch, faces = self.store[row]
+        if rng.random() < 0.12:
+            patch = patch.copy()                       # of the pack's crops this is the 112 template
+            patch[24:136, 24:136] = self.occluder._occlude(patch[24:136, 24:136])
+        if rng.random() < 0.5:
+            patch, faces = mirror(patch, faces)
+        face, longer = faces[0], faces[0, 2:4].max()
+        size = longer if rng.random() < 0.4 else min(longer, np.exp(rng.uniform(np.log(13), np.log(longer))))
+        side = max(8, round(PATCH * size / longer))
+        if side < PATCH:
+            scale = side / PATCH
+            patch = cv2.resize(patch, (side, side), interpolation=cv2.INTER_AREA)
+            face = face * scale
+            face[[0, 1, *range(4, 14)]] += (scale - 1) / 2          # pixel edges stay on pixel edges
+        return self._damage(np.ascontiguousarray(patch), size), face
+
+    def _aligned(self, face):
+        """Aligned by landmarks of which all, and each, are off."""
+        rng, points = self.rng, face[4:14].reshape(5, 2)
+        matrix = aligned_matrix(points + rng.normal(0, rng.uniform(0, 0.1), (5, 2)) * unit(face))
+        wide = 2.5 if rng.random() < 0.15 else 1.0
+        turn, scale, *shift = rng.normal(0, 1, 4) * wide * (4, 0.05, 0.025 * SIDE, 0.025 * SIDE)
+        return chain(_turn(turn, np.exp(scale), (SIDE - 1) / 2, shift), matrix)
+
+    def _boxed(self, face, side):
+        """The square around the box of a turned head."""
+        rng = self.rng
+        angle = rng.uniform(-45, 45) if rng.random() < 0.35 else rng.normal(0, 10)
+        turn = _turn(angle, 1.0, (side - 1) / 2, (0, 0))
+        box = move(face[None], turn, False)[0, :4]
+        shift = rng.uniform(-0.12, 0.12, 2) * box[2:4].max()
+        grow, stretch = np.exp(rng.uniform(np.log(0.8), np.log(1.25), 2) * (1, 0.4))
+        size = box[2:4] * (grow, grow * stretch)
+        return chain(box_matrix((*(box[:2] + box[2:4] / 2 + shift - size / 2), *size)), turn)
