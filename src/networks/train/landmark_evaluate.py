@@ -28,7 +28,7 @@ from detector_onnx import load_detector
 from detector_store import Store
 from landmark_crop import SIDE, aligned_matrix, box_matrix, invert, map_points, sample
 from landmark_onnx import load_landmarker
-from landmark_store import EDGE
+from landmark_store import EDGE, Looker
 from yunet import overlap
 
 SIZES = (0, 24, 40, 64, 110, 1000)
@@ -122,23 +122,32 @@ def report(name, rows, rounds):
         print('    ' + text, flush=True)
 
 
-def against_consensus(network, store, sizes=(16, 24, 32, 48, 72, 112)):
-    """Distance to many looks' mean by size of the face, and that of the points given."""
-    rng = np.random.default_rng(8)
+def yunet_errors(folder, pictures, faces, size):
+    """Distances of one look of YuNet's at about that size; faces that it does not find are left out."""
+    scale = size / np.mean([f[2:4].max() for f in faces])
+    found = Looker(folder, (0.97 * scale, 1.03 * scale))(pictures, faces, 1)
+    return [distance(f[4:14].reshape(5, 2), look[0, 4:14].reshape(5, 2), f[4:14].reshape(5, 2))
+            for f, look in zip(faces, found) if len(look)]
+
+
+def against_consensus(network, store, folder, sizes=(16, 24, 32, 48, 72, 112)):
+    """Distance to many looks' mean by size of the face, and that of the points given and of YuNet's single look."""
+    rows, rng = np.flatnonzero(store.held_out), np.random.default_rng(8)
+    pictures, faces = [store[row][0] for row in rows], [store[row][1][0] for row in rows]
     for size in sizes:
         errors, given = [], []
-        for row in np.flatnonzero(store.held_out):
-            picture, faces = store[row]
-            scale = size / faces[0, 2:4].max()
+        for picture, face in zip(pictures, faces):
+            scale = size / face[2:4].max()
             small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             scale = len(small) / len(picture)
-            points = faces[0, 4:14].reshape(5, 2) * scale + (scale - 1) / 2
-            eyes = np.linalg.norm(points[0] - points[1])
-            start = points + rng.normal(0, 0.07, (5, 2)) * eyes
+            points = face[4:14].reshape(5, 2) * scale + (scale - 1) / 2
+            start = points + rng.normal(0, 0.07, (5, 2)) * np.linalg.norm(points[0] - points[1])
             given.append(distance(points, start, points))
             errors.append(distance(points, refine(network, small, [aligned_matrix(start)])[0], points))
-        print('    %4d px  %4d faces  input %5.2f  network %5.2f (median %5.2f)' % (
-            size, len(errors), 100 * np.mean(given), 100 * np.mean(errors), 100 * np.median(errors)), flush=True)
+        yunet = yunet_errors(folder, pictures, faces, size)
+        print('    %4d px  %4d faces  input %5.2f  network %5.2f (median %5.2f)  yunet %5.2f of %d faces' % (
+            size, len(errors), 100 * np.mean(given), 100 * np.mean(errors), 100 * np.median(errors),
+            100 * np.mean(yunet or [0]), len(yunet)), flush=True)
 
 
 def load_material(args):
@@ -174,7 +183,7 @@ def main():
         print(f'{os.path.basename(path)}: seen {seen}')
         if args.faces:
             print('  held-out faces, points, distance to the mean of many looks')
-            against_consensus(network, Store(args.faces))
+            against_consensus(network, Store(args.faces), args.yunet)
         for place, items in (('photos', material.photos), ('mosaics', material.mosaics)):
             inputs = Inputs(args.detector and load_detector(args.detector)[0])
             for name, give in (('box', inputs.box), ('points', inputs.points), ('detector', inputs.detected)):
