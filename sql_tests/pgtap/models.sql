@@ -6,7 +6,7 @@
 \pset pager off
 \set ON_ERROR_STOP true
 BEGIN;
-SELECT plan(41);
+SELECT plan(42);
 CREATE TEMP TABLE input (name text, base64 text);
 \copy input FROM PROGRAM 'cd sql_tests/data && for f in models/*.onnx patches/ann-1.png; do printf "%s\t%s\n" $f $(base64 -w0 $f); done'
 CREATE TEMP TABLE file AS SELECT substring(name FROM '[^/]*$') AS name, decode(base64, 'base64') AS data FROM input;
@@ -57,6 +57,8 @@ SELECT is_empty($$SELECT name FROM facerec_models,
 	LATERAL (SELECT coalesce(jsonb_object_agg(key, right(value #>> '{}', 8)), '{}') AS used FROM jsonb_each(descriptor) WHERE key IN ('detector', 'landmarks')) u
 	WHERE builtin AND fingerprint <> encode(substr(sha256(sha256 || convert_to(' preset=' || preset || ' dims=' || dims || ' descriptor=' || (descriptor || used), 'UTF8')), 1, 4), 'hex')$$,
 	'also those of builtin models');
+SELECT is(descriptor->>'landmarks', (SELECT name || '@' || fingerprint FROM facerec_models WHERE name = 'facerec-landmarks'), 'the builtin detector uses the builtin landmarks, if there are any')
+FROM facerec_models WHERE name = 'facerec-detector';
 
 -- ---- fingerprints ----------------------------------------------------------
 SELECT throws_ok($$SELECT pg_temp.load('twin', 'patch-embedder.onnx', 'mobilefacenet', descriptor) FROM facerec_models WHERE name = 'people'$$,

@@ -7,7 +7,7 @@
 \pset pager off
 \set ON_ERROR_STOP true
 BEGIN;
-SELECT plan(21);
+SELECT plan(24);
 CREATE TEMP TABLE input (name text, base64 text);
 \copy input FROM PROGRAM 'cd sql_tests/data/portraits && for f in *.jpg *.png; do printf "%s\t%s\n" $f $(base64 -w0 $f); done'
 CREATE TEMP TABLE photo AS SELECT name, decode(base64, 'base64') AS data FROM input;
@@ -49,6 +49,11 @@ FROM pair, (SELECT max(distance) AS most FROM pair WHERE mated) m WHERE NOT mate
 SELECT cmp_ok(max(v.embedding <=> f.embedding), '<', 0.2::float8, 'turned, gray or small, a face stays the same, within ' || round(max(v.embedding <=> f.embedding)::numeric, 3))
 FROM (VALUES ('variant-exif-rotated.jpg', '03-adenya-1.jpg'), ('variant-gray.jpg', '08-takemo-2.jpg'), ('variant-png.png', '07-linvara-2.jpg')) o(variant, original)
 JOIN found v ON v.name = variant JOIN face f ON f.name = original;
+SELECT ok(bool_and(a.embedding % b.embedding), '% knows pictures of one person, at facerec.fmr') FROM face a JOIN face b USING (person);
+SELECT cmp_ok(count(*) FILTER (WHERE a.embedding % b.embedding), '<=', 33::bigint, '% takes few of 1,650 pairs of two people for one: ' || count(*) FILTER (WHERE a.embedding % b.embedding))
+FROM face a JOIN face b ON a.name < b.name AND a.person <> b.person;
+SELECT results_eq($$SELECT a.name, b.name, same FROM photo a, photo b, face_verify(a.data, b.data) WHERE a.name ~ '^0[12]-.*-1' AND b.name ~ '^0[12]-.*-2' ORDER BY 1, 2$$,
+	$$SELECT a.name, b.name, a.embedding % b.embedding FROM face a, face b WHERE a.name ~ '^0[12]-.*-1' AND b.name ~ '^0[12]-.*-2' ORDER BY 1, 2$$, 'face_verify says so of photos');
 -- the picture that an embedder sees
 SELECT cmp_ok(max(face_embed_aligned(face_align(data, landmarks)) <=> embedding), '<', 0.1::float8, 'an aligned crop embeds as its picture does, within ' || round(max(face_embed_aligned(face_align(data, landmarks)) <=> embedding)::numeric, 3))
 FROM photo JOIN found USING (name) WHERE name ~ '-[12]\.jpg';
