@@ -13,11 +13,13 @@ CREATE FUNCTION label(text) RETURNS text LANGUAGE sql AS 'SELECT name || ''@'' |
 -- ---- the rows ---------------------------------------------------------------
 SELECT name, role, preset, dims, builtin, weights, license ~ '^non-commercial research only' AS license, source IS NOT NULL AS source,
 	fingerprint ~ '^[0-9a-f]{8}$' AS fingerprint
-FROM facerec_models WHERE builtin AND role <> 'landmarks' ORDER BY name;
+FROM facerec_models WHERE builtin ORDER BY name;
+SELECT descriptor->>'landmarks' = label('facerec-landmarks') AS names_its_landmarks
+FROM facerec_models WHERE name = 'facerec-detector';
 SELECT descriptor->>'detector' = label('facerec-detector') AS names_its_detector, descriptor->'flip' AS flip
 FROM facerec_models WHERE name = 'facerec-embedder';
 -- weights and descriptor are those of the files: they are the same models
-SELECT m.name, sha256(data) = sha256 AS sha256 FROM facerec_models m JOIN file f ON m.name = 'facerec-' || replace(f.name, '.onnx', '') WHERE role <> 'landmarks' ORDER BY m.name;
+SELECT m.name, sha256(data) = sha256 AS sha256 FROM facerec_models m JOIN file f ON m.name = 'facerec-' || replace(f.name, '.onnx', '') ORDER BY m.name;
 SELECT face_model_load('mine', pg_temp.file('detector.onnx'), 'yunet', descriptor) FROM facerec_models WHERE name = 'facerec-detector';
 SELECT face_model_load('mine', pg_temp.file('embedder.onnx'), 'mobilefacenet', descriptor) FROM facerec_models WHERE name = 'facerec-embedder';
 SELECT face_model_load('facerec-embedder', pg_temp.file('embedder.onnx'), 'mobilefacenet', '{"margin": 1}');
@@ -119,7 +121,7 @@ CREATE ROLE regress_face_reader;
 GRANT SELECT ON file TO regress_face_reader;
 SET ROLE regress_face_reader;
 SELECT facerec_models_install();
-SELECT name, license IS NOT NULL AS license FROM facerec_models WHERE builtin AND role <> 'landmarks' ORDER BY name;
+SELECT name, license IS NOT NULL AS license FROM facerec_models WHERE builtin ORDER BY name;
 SELECT face_dims(face_embed(data)) FROM file WHERE name = '01-suyeri-1.jpg';
 RESET ROLE;
 DROP TABLE file;

@@ -42,9 +42,7 @@
 
 INCLUDE_NETWORK(detector);
 INCLUDE_NETWORK(embedder);
-#ifdef FR_SHA256_landmarks
 INCLUDE_NETWORK(landmarks);
-#endif
 
 #define SHA256_DIGITS 64
 #define NETWORK_FILE(name)                                                   \
@@ -63,9 +61,7 @@ fr_network_file(FrNetworkId id)
 	const FrNetworkFile files[FR_NETWORK_COUNT] = {
 		[FR_NETWORK_DETECTOR] = NETWORK_FILE(detector),
 		[FR_NETWORK_EMBEDDER] = NETWORK_FILE(embedder),
-#ifdef FR_SHA256_landmarks
 		[FR_NETWORK_LANDMARKS] = NETWORK_FILE(landmarks),
-#endif
 	};
 
 	return files[id];

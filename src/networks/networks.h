@@ -26,8 +26,7 @@ typedef enum FrNetworkId
 	FR_NETWORK_COUNT
 } FrNetworkId;
 
-/* One of the networks; valid as long as the library is loaded.  Without bytes
- * where the library was built without it, which only the landmarks may be. */
+/* One of the networks; valid as long as the library is loaded. */
 FrNetworkFile fr_network_file(FrNetworkId id);
 
 #endif

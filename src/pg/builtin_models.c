@@ -61,8 +61,7 @@ find_network(const uint8 sha256[FR_SHA256_BYTES])
 	hex_encode((const char *) sha256, FR_SHA256_BYTES, digits);
 	digits[2 * FR_SHA256_BYTES] = '\0';
 	while (id < FR_NETWORK_COUNT &&
-		   (!fr_network_file(id).bytes ||
-			strcmp(fr_network_file(id).sha256, digits) != 0))
+		   strcmp(fr_network_file(id).sha256, digits) != 0)
 		id++;
 	return id;
 }
@@ -121,7 +120,7 @@ make_descriptor(const Builtin *builtin, const char *key, const char *used)
 }
 
 /* Add a model, unless it is there, with a descriptor that names another one
- * under key; returns its label, NULL when there is no such network. */
+ * under key; returns its label. */
 static char *
 install(FrNetworkId id, const char *key, const char *used)
 {
@@ -138,7 +137,7 @@ install(FrNetworkId id, const char *key, const char *used)
 		.is_builtin = true,
 	};
 
-	return file.bytes ? fr_model_add(&draft) : NULL;
+	return fr_model_add(&draft);
 }
 
 Datum
