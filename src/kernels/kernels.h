@@ -16,6 +16,7 @@
 
 #include "kernels/int8_kernels.h"
 #include "kernels/nn_kernels.h"
+#include "kernels/search_kernels.h"
 #include "kernels/vector_kernels.h"
 
 typedef struct FrKernels
@@ -30,6 +31,7 @@ typedef struct FrKernels
 	const FrNnKernels *unpaired;
 	const FrVectorKernels *vector;
 	const FrInt8Kernels *int8;
+	const FrSearchKernels *search;
 } FrKernels;
 
 extern const FrKernels fr_kernels_generic;

@@ -20,7 +20,8 @@ const FrKernels fr_kernels_generic = {"generic",
 									  &fr_nn_kernels_generic,
 									  &fr_nn_kernels_generic,
 									  &fr_vector_kernels_generic,
-									  &fr_int8_kernels_generic};
+									  &fr_int8_kernels_generic,
+									  &fr_search_kernels_generic};
 
 #if defined(__x86_64__)
 
@@ -29,25 +30,29 @@ const FrKernels fr_kernels_avx2 = {"avx2",
 								   &fr_nn_kernels_avx2,
 								   &fr_nn_kernels_avx2,
 								   &fr_vector_kernels_avx2,
-								   &fr_int8_kernels_avx2};
+								   &fr_int8_kernels_avx2,
+								   &fr_search_kernels_avx2};
 const FrKernels fr_kernels_avx512 = {"avx512",
 									 "avx512-fma",
 									 &fr_nn_kernels_avx512,
 									 &fr_nn_kernels_avx512,
 									 &fr_vector_kernels_avx512,
-									 &fr_int8_kernels_avx512};
+									 &fr_int8_kernels_avx512,
+									 &fr_search_kernels_avx512};
 const FrKernels fr_kernels_avx512vnni = {"avx512",
 										 "avx512-vnni",
 										 &fr_nn_kernels_avx512,
 										 &fr_nn_kernels_avx512,
 										 &fr_vector_kernels_avx512,
-										 &fr_int8_kernels_avx512vnni};
+										 &fr_int8_kernels_avx512vnni,
+										 &fr_search_kernels_avx512};
 const FrKernels fr_kernels_avx512_pairs = {"avx512",
 										   "avx512-pairs",
 										   &fr_nn_kernels_pairs_avx512,
 										   &fr_nn_kernels_avx512,
 										   &fr_vector_kernels_avx512,
-										   &fr_int8_kernels_avx512vnni};
+										   &fr_int8_kernels_avx512vnni,
+										   &fr_search_kernels_avx512};
 
 static bool
 cpu_runs_avx2(void)
