@@ -1,25 +1,14 @@
 /*
- * embedding.h: the on-disk form of the type faceembedding.
+ * embedding.h: values of the type faceembedding in the server.
  *
- *  offset  size  field
- *  0       4     varlena header
- *  4       4     fingerprint of the model, 0 = unknown
- *  8       2     dims, 1..4096
- *  10      2     format version (high byte, 1) and flags (low byte, 0)
- *  12      4     scale, float4: 1 / norm of the stored halves
- *  16      2*n   the direction as IEEE 754 binary16
- *
- * The halves are an L2-normalised vector rounded to half precision; scale
- * makes the distance of equal embeddings exactly 0.  Both are the work of
- * core/metric/direction.h, which says why text, arrays and binary copies are
- * exact.  512 dimensions take 1,040 bytes.
+ * Their bytes are described in core/metric/stored_embedding.h.
  */
 #ifndef FR_PG_EMBEDDING_H
 #define FR_PG_EMBEDDING_H
 
 #include "postgres.h"
 
-#include "core/metric/direction.h"
+#include "core/metric/stored_embedding.h"
 #include "fmgr.h"
 #include "pg/errors.h"
 
@@ -28,17 +17,9 @@
 #endif
 
 #define FR_EMBEDDING_MAX_DIMS FR_DIRECTION_MAX_DIMS
-#define FR_EMBEDDING_VERSION  1
+#define FR_EMBEDDING_VERSION  FR_STORED_EMBEDDING_VERSION
 
-typedef struct FrEmbedding
-{
-	int32 vl_len_; /* do not touch directly */
-	uint32 fingerprint;
-	uint16 dims;
-	uint16 version_flags;
-	float4 scale;
-	uint16 halves[FLEXIBLE_ARRAY_MEMBER];
-} FrEmbedding;
+typedef FrStoredEmbedding FrEmbedding;
 
 #define FR_EMBEDDING_BYTES(dims) \
 	(offsetof(FrEmbedding, halves) + sizeof(uint16) * (Size) (dims))

@@ -57,8 +57,7 @@ fr_embedding_check_pair(const FrEmbedding *a, const FrEmbedding *b)
 double
 fr_embedding_distance(const FrEmbedding *a, const FrEmbedding *b)
 {
-	return fr_direction_distance(fr_setting_kernels()->vector, a->halves,
-								 a->scale, b->halves, b->scale, a->dims);
+	return fr_stored_distance(fr_setting_kernels()->vector, a, b);
 }
 
 /* A distance of two arguments that can be compared. */
@@ -87,8 +86,7 @@ similarity(const FrEmbedding *a, const FrEmbedding *b)
 static double
 l2_distance(const FrEmbedding *a, const FrEmbedding *b)
 {
-	return sqrt(fr_setting_kernels()->vector->squared_distance_f16(
-		a->halves, a->scale, b->halves, b->scale, a->dims));
+	return fr_stored_l2_distance(fr_setting_kernels()->vector, a, b);
 }
 
 static double
