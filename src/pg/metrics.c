@@ -32,6 +32,7 @@
 
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_threshold);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_match);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_faceembedding_match_distance);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_match_sel);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_match_joinsel);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_thresholds_guard);
@@ -312,6 +313,24 @@ facerec_face_match(PG_FUNCTION_ARGS)
 	PG_FREE_IF_COPY(a, 0);
 	PG_FREE_IF_COPY(b, 1);
 	PG_RETURN_BOOL(is_same);
+}
+
+/*
+ * faceembedding_match_distance(faceembedding) -> float8: the distance up to
+ * which % holds, for an index scan that looks for this face.  NULL when the
+ * face does not know its model: then the rows do, each for itself.
+ */
+Datum
+facerec_faceembedding_match_distance(PG_FUNCTION_ARGS)
+{
+	FrEmbedding *face = PG_GETARG_FREMBEDDING(0);
+	uint32 fingerprint = face->fingerprint;
+
+	PG_FREE_IF_COPY(face, 0);
+	if (fingerprint == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_FLOAT8(
+		find_threshold(fcinfo->flinfo, fingerprint, fr_setting_fmr));
 }
 
 /* ---- estimates ---------------------------------------------------------- */

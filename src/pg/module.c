@@ -9,6 +9,7 @@
 #include <stdio.h> /* jpeglib.h uses FILE */
 
 #include "fmgr.h"
+#include "pg/index_host.h"
 #include "pg/settings.h"
 #include "utils/builtins.h"
 
@@ -37,6 +38,7 @@ void
 _PG_init(void)
 {
 	fr_settings_init();
+	fr_index_host_init();
 }
 
 /* facerec_version() -> text, like postgis_full_version(): one line that

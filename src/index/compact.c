@@ -1,0 +1,114 @@
+/*
+ * compact.c: rewriting a sparse list, copy on write.
+ *
+ * Order of events, each safe to stop after:
+ *
+ *  1. A new generation number is taken from the meta page.
+ *  2. Page by page, from left to right, the old chain is closed to inserts
+ *     and copied into new pages, which nothing points at.  An insert that
+ *     meets a closed page waits for the lock of the list, which we hold.
+ *  3. One record lets the routing point at the new chain.
+ *  4. The old pages are given the horizon after which they may be reused.
+ *
+ * After a crash in 2 the new pages are of a generation that is no list's, and
+ * VACUUM frees them; so it does with the old ones after a crash in 4.  Closed
+ * pages of a list whose lock is free are as good as open.
+ */
+#include "postgres.h"
+
+#include "access/generic_xlog.h"
+#include "index/chain.h"
+#include "index/vacuum.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/memutils.h"
+
+/* ---- copying ------------------------------------------------------------ */
+
+/* Copy the rows of the page that was read. */
+static void
+copy_rows(const FrChainReader *reader, FrChainWriter *writer, uint8 *encoded)
+{
+	const FrSearchShape *shape = reader->shape;
+	uint32 slot = 0;
+	FrChainRow row;
+
+	while (fr_chain_next_row(reader, &slot, &row))
+	{
+		fr_block_get(shape, row.block, row.position, encoded);
+		memcpy(encoded + shape->encoded_rerank_offset, row.rerank,
+			   shape->rerank_bytes);
+		fr_chain_add(writer, encoded, &row.tid, &row.filters);
+	}
+}
+
+static void
+copy_chain(FrChainReader *reader, FrChainWriter *writer, BlockNumber block)
+{
+	uint8 *encoded = palloc(reader->shape->encoded_bytes);
+
+	while (block != InvalidBlockNumber)
+	{
+		block = fr_chain_read(reader, block);
+		copy_rows(reader, writer, encoded);
+	}
+	fr_chain_finish(writer);
+}
+
+/* ---- the switch --------------------------------------------------------- */
+
+/* Let the routing point at the new chain, and tell everybody.  Meta before
+ * routing, as init_index does. */
+static void
+switch_chain(const FrChainWriter *writer, const FrMetaPage *meta)
+{
+	Buffer meta_buffer = ReadBuffer(writer->index, FR_INDEX_META_BLOCK);
+	Buffer buffer;
+	FrRoutingEntry *entry;
+	GenericXLogState *record;
+	Size offset;
+	Page page;
+
+	LockBuffer(meta_buffer, BUFFER_LOCK_EXCLUSIVE);
+	buffer = fr_index_lock_routing_entry(writer->index, meta, writer->shape,
+										 writer->list, &entry);
+	if (!BufferIsValid(buffer))
+		fr_index_corrupt(writer->index, "List %u has no routing page.",
+						 writer->list);
+	offset = (char *) entry - (char *) BufferGetPage(buffer);
+	record = GenericXLogStart(writer->index);
+	page = GenericXLogRegisterBuffer(record, meta_buffer, 0);
+	FrPageGetMeta(page)->routing_version++;
+	page = GenericXLogRegisterBuffer(record, buffer, 0);
+	entry = (FrRoutingEntry *) ((char *) page + offset);
+	entry->first = writer->first;
+	entry->insert_page = writer->block;
+	entry->generation = writer->generation;
+	entry->rows = (uint32) Min(writer->rows, PG_UINT32_MAX);
+	GenericXLogFinish(record);
+	UnlockReleaseBuffer(buffer);
+	UnlockReleaseBuffer(meta_buffer);
+}
+
+void
+fr_index_compact(Relation index, const FrMetaPage *meta,
+				 const FrSearchShape *shape, uint32 list, BlockNumber first,
+				 uint32 generation)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "faceindex compaction", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	FrChainReader reader;
+	FrChainWriter writer;
+
+	fr_chain_reader_init(&reader, index, shape, list, generation, true);
+	fr_chain_writer_init(&writer, index, shape, list,
+						 fr_chain_take_generation(index));
+	LockPage(index, list, ExclusiveLock);
+	copy_chain(&reader, &writer, first);
+	switch_chain(&writer, meta);
+	UnlockPage(index, list, ExclusiveLock);
+	fr_chain_retire(&reader);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+}

@@ -1,0 +1,483 @@
+/*
+ * insert.c: adding a row.
+ *
+ * The list whose centroid is nearest takes the row: a free slot on the page
+ * that the routing points at, or on one to its right, or on a new page at the
+ * end of the chain.  Code, re-rank code and whatever new pages they need go
+ * into one WAL record, so there is no state in between.
+ */
+#include "postgres.h"
+
+#include "access/generic_xlog.h"
+#include "index/row.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+#include "storage/lmgr.h"
+#include "utils/memutils.h"
+
+/* A hint that is this many full pages behind is moved. */
+#define HINT_WALK 8
+
+/* What one statement keeps between its rows. */
+typedef struct InsertCache
+{
+	FrRowEncoder encoder;
+	MemoryContext row_context;
+} InsertCache;
+
+/* A row on its way into a list. */
+typedef struct Insertion
+{
+	Relation index;
+	FrRouting *routing;
+	FrRowEncoder *encoder; /* has the rotated and the encoded row */
+	uint32 list;
+	const ItemPointerData *tid;
+	FrFilterValues filters;
+	bool has_list_lock; /* share lock of the list: nobody copies it */
+} Insertion;
+
+/* ---- the first row ------------------------------------------------------ */
+
+/* One list for everything, whose centroid is zero: codes of vectors as they
+ * are.  REINDEX makes more of it when there are rows. */
+static void
+init_routing_page(Page page, const FrSearchShape *shape, BlockNumber first)
+{
+	char *entries = palloc0(fr_routing_entry_bytes(shape));
+	float *zeros = palloc0(shape->padded * sizeof(float));
+	FrRoutingEntry *entry = (FrRoutingEntry *) entries;
+
+	entry->first = first;
+	entry->insert_page = first;
+	fr_centroid_quantise(shape, zeros, FrRoutingEntryGetCentroid(entry));
+	fr_routing_page_init(page, shape, 0, entries, 1);
+	pfree(entries);
+	pfree(zeros);
+}
+
+/* Make the routing of an empty index, while its meta page is locked. */
+static void
+init_index(Relation index, Buffer meta_buffer, const FrMetaPage *meta)
+{
+	FrSearchShape shape;
+	Buffer routing_buffer;
+	Buffer code_buffer;
+	GenericXLogState *record;
+	FrMetaPage *target;
+
+	fr_index_shape(meta, &shape);
+	routing_buffer = fr_index_new_buffer(index);
+	code_buffer = fr_index_new_buffer(index);
+	record = GenericXLogStart(index);
+	target = FrPageGetMeta(GenericXLogRegisterBuffer(record, meta_buffer, 0));
+	*target = *meta;
+	target->padded = shape.padded;
+	target->list_count = 1;
+	target->routing_first = BufferGetBlockNumber(routing_buffer);
+	target->routing_pages = 1;
+	target->routing_version++;
+	init_routing_page(GenericXLogRegisterBuffer(record, routing_buffer,
+												GENERIC_XLOG_FULL_IMAGE),
+					  &shape, BufferGetBlockNumber(code_buffer));
+	fr_code_page_init(
+		GenericXLogRegisterBuffer(record, code_buffer, GENERIC_XLOG_FULL_IMAGE),
+		&shape, 0, 0);
+	GenericXLogFinish(record);
+	UnlockReleaseBuffer(code_buffer);
+	UnlockReleaseBuffer(routing_buffer);
+}
+
+/* Write into the meta page what the row is the first to say: the number of
+ * dimensions, the model.  Another process may have been faster. */
+static void
+learn_from_row(Relation index, const FrStoredEmbedding *embedding)
+{
+	Buffer buffer = ReadBuffer(index, FR_INDEX_META_BLOCK);
+	FrMetaPage meta;
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	fr_index_check_meta(index, BufferGetPage(buffer));
+	meta = *FrPageGetMeta(BufferGetPage(buffer));
+	if (meta.dims == 0)
+	{
+		meta.dims = embedding->dims;
+		meta.fingerprint = embedding->fingerprint;
+		init_index(index, buffer, &meta);
+	}
+	else if (meta.fingerprint == 0 && meta.dims == embedding->dims)
+	{
+		GenericXLogState *record = GenericXLogStart(index);
+		Page page = GenericXLogRegisterBuffer(record, buffer, 0);
+
+		FrPageGetMeta(page)->fingerprint = embedding->fingerprint;
+		GenericXLogFinish(record);
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+/* The routing of an index that has learned from this row what there is to
+ * learn; ERROR if the row does not fit. */
+static FrRouting *
+prepare_routing(Relation index, const FrStoredEmbedding *embedding)
+{
+	FrRouting *routing = fr_index_routing(index, false);
+
+	if (unlikely(!routing || (routing->meta.fingerprint == 0 &&
+							  embedding->fingerprint != 0)))
+	{
+		learn_from_row(index, embedding);
+		routing = fr_index_routing(index, true);
+	}
+	fr_row_check_model(index, routing->meta.fingerprint, routing->meta.dims,
+					   embedding);
+	return routing;
+}
+
+/* ---- places ------------------------------------------------------------- */
+
+/* The first free slot of a page that has one. */
+static uint32
+find_free_slot(Page page, const FrSearchShape *shape)
+{
+	uint32 used = fr_code_blocks_used(page, shape);
+
+	for (uint32 block = 0; block < used; block++)
+	{
+		uint32 live = fr_block_live(shape, fr_code_block(page, shape, block));
+		uint32 free = ~live;
+
+		if (free != 0)
+			return block * FR_SEARCH_BLOCK + pg_rightmost_one_pos32(free);
+	}
+	return used * FR_SEARCH_BLOCK;
+}
+
+/* Lock the re-rank page of a slot; a new one when there is none yet. */
+static Buffer
+lock_rerank_page(const Insertion *row, Page code, uint32 slot, bool *is_new)
+{
+	uint32 number = slot / row->routing->shape.rerank_per_page;
+	BlockNumber block = FrPageGetCodeHeader(code)->rerank[number];
+	uint32 generation = FrPageGetSpecial(code)->generation;
+	Buffer buffer;
+
+	*is_new = block == InvalidBlockNumber;
+	if (*is_new)
+		return fr_index_new_buffer(row->index);
+	buffer = ReadBuffer(row->index, block);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	if (!fr_page_is(BufferGetPage(buffer), FR_PAGE_RERANK, row->list,
+					generation))
+		fr_index_corrupt(row->index,
+						 "Block %u is not a re-rank page of list %u.", block,
+						 row->list);
+	return buffer;
+}
+
+/* Put the row onto a code page that has room; registered = its writable
+ * image in record. */
+static void
+put_row(const Insertion *row, GenericXLogState *record, Page code, uint32 slot,
+		Buffer rerank_buffer, bool is_new_rerank)
+{
+	const FrSearchShape *shape = &row->routing->shape;
+	Page rerank = GenericXLogRegisterBuffer(
+		record, rerank_buffer, is_new_rerank ? GENERIC_XLOG_FULL_IMAGE : 0);
+
+	if (is_new_rerank)
+	{
+		fr_page_init(rerank, FR_PAGE_RERANK, row->list,
+					 FrPageGetSpecial(code)->generation);
+		FrPageGetCodeHeader(code)->rerank[slot / shape->rerank_per_page] =
+			BufferGetBlockNumber(rerank_buffer);
+	}
+	FrPageGetSpecial(code)->flags &= ~FR_PAGE_CLOSED;
+	fr_row_put(shape, code, rerank, slot, row->encoder->encoded, row->tid,
+			   &row->filters);
+}
+
+/* Use a free slot of a locked code page. */
+static void
+fill_slot(const Insertion *row, Buffer code_buffer)
+{
+	Page page = BufferGetPage(code_buffer);
+	uint32 slot = find_free_slot(page, &row->routing->shape);
+	bool is_new_rerank;
+	Buffer rerank_buffer;
+	GenericXLogState *record;
+
+	if (slot >= row->routing->shape.slots_per_page)
+		fr_index_corrupt(row->index,
+						 "Block %u has fewer free slots than it says.",
+						 BufferGetBlockNumber(code_buffer));
+	rerank_buffer = lock_rerank_page(row, page, slot, &is_new_rerank);
+	record = GenericXLogStart(row->index);
+	put_row(row, record, GenericXLogRegisterBuffer(record, code_buffer, 0),
+			slot, rerank_buffer, is_new_rerank);
+	GenericXLogFinish(record);
+	UnlockReleaseBuffer(rerank_buffer);
+}
+
+/* Add a code page behind the locked last one of the chain, with the row on
+ * it; returns its number. */
+static BlockNumber
+append_page(const Insertion *row, Buffer tail_buffer)
+{
+	const FrSearchShape *shape = &row->routing->shape;
+	uint32 generation =
+		FrPageGetSpecial(BufferGetPage(tail_buffer))->generation;
+	Buffer code_buffer = fr_index_new_buffer(row->index);
+	Buffer rerank_buffer = fr_index_new_buffer(row->index);
+	BlockNumber block = BufferGetBlockNumber(code_buffer);
+	GenericXLogState *record = GenericXLogStart(row->index);
+	Page tail = GenericXLogRegisterBuffer(record, tail_buffer, 0);
+	Page code =
+		GenericXLogRegisterBuffer(record, code_buffer, GENERIC_XLOG_FULL_IMAGE);
+
+	FrPageGetCodeHeader(tail)->next = block;
+	FrPageGetSpecial(tail)->flags &= ~FR_PAGE_CLOSED;
+	fr_code_page_init(code, shape, row->list, generation);
+	put_row(row, record, code, 0, rerank_buffer, true);
+	GenericXLogFinish(record);
+	UnlockReleaseBuffer(rerank_buffer);
+	UnlockReleaseBuffer(code_buffer);
+	return block;
+}
+
+/* ---- walking right ------------------------------------------------------ */
+
+/* Remember where there is room, for everybody. */
+static void
+move_hint(const Insertion *row, BlockNumber block, uint32 generation)
+{
+	FrRoutingEntry *entry;
+	Buffer buffer =
+		fr_index_lock_routing_entry(row->index, &row->routing->meta,
+									&row->routing->shape, row->list, &entry);
+
+	if (!BufferIsValid(buffer))
+		return;
+	if (entry->generation == generation && entry->insert_page != block)
+	{
+		GenericXLogState *record = GenericXLogStart(row->index);
+		Page page = GenericXLogRegisterBuffer(record, buffer, 0);
+		Size offset = (char *) entry - (char *) BufferGetPage(buffer);
+
+		((FrRoutingEntry *) ((char *) page + offset))->insert_page = block;
+		GenericXLogFinish(record);
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+typedef enum Outcome
+{
+	DONE,
+	FULL,  /* go right */
+	STALE, /* the page is not of this chain: read the routing again */
+	CLOSED /* the chain is being copied */
+} Outcome;
+
+/* Try one page; *next is the page to the right, or the new page. */
+static Outcome
+try_page(const Insertion *row, BlockNumber block, uint32 generation,
+		 BlockNumber *next)
+{
+	Buffer buffer = ReadBuffer(row->index, block);
+	Page page = BufferGetPage(buffer);
+	Outcome outcome = DONE;
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	*next = InvalidBlockNumber;
+	if (!fr_page_is(page, FR_PAGE_CODE, row->list, generation))
+		outcome = STALE;
+	else if ((FrPageGetSpecial(page)->flags & FR_PAGE_CLOSED) &&
+			 !row->has_list_lock)
+		outcome = CLOSED;
+	else if (FrPageGetCodeHeader(page)->live <
+			 row->routing->shape.slots_per_page)
+		fill_slot(row, buffer);
+	else
+	{
+		*next = FrPageGetCodeHeader(page)->next;
+		if (*next == InvalidBlockNumber)
+			*next = append_page(row, buffer);
+		else
+			outcome = FULL;
+	}
+	UnlockReleaseBuffer(buffer);
+	return outcome;
+}
+
+/* Walk right from the routing's hint until the row is in. */
+static Outcome
+walk_right(const Insertion *row)
+{
+	FrRoutingEntry *entry = fr_routing_list(row->routing, row->list);
+	uint32 generation = entry->generation;
+	BlockNumber block = entry->insert_page;
+	BlockNumber next;
+	Outcome outcome;
+	int steps = 0;
+
+	while ((outcome = try_page(row, block, generation, &next)) == FULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		block = next;
+		steps++;
+	}
+	if (outcome != DONE)
+		return outcome;
+	if (next != InvalidBlockNumber)
+		block = next;
+	entry->insert_page = block;
+	if (next != InvalidBlockNumber || steps > HINT_WALK)
+		move_hint(row, block, generation);
+	return DONE;
+}
+
+static uint32
+nearest_list(const FrRouting *routing, const FrKernels *kernels,
+			 const float *rotated)
+{
+	const FrCentroid *centroid = fr_routing_centroid(routing, 0);
+	uint32 nearest = 0;
+	float best = 0;
+
+	for (uint32 list = 0; list < routing->meta.list_count; list++)
+	{
+		centroid = fr_routing_centroid(routing, list);
+
+		float score = fr_centroid_score(
+			centroid,
+			fr_centroid_dot(&routing->shape, kernels, centroid, rotated));
+
+		if (list == 0 || score > best)
+		{
+			nearest = list;
+			best = score;
+		}
+	}
+	return nearest;
+}
+
+/* Encode the row for the list that is nearest by the present routing. */
+static void
+choose_list(Insertion *row)
+{
+	FrRowEncoder *encoder = row->encoder;
+
+	row->list = nearest_list(row->routing, encoder->kernels, encoder->rotated);
+	fr_code_encode(&encoder->shape, encoder->kernels, encoder->rotated,
+				   fr_routing_centroid(row->routing, row->list),
+				   encoder->encoded);
+}
+
+/*
+ * VACUUM is copying the chain: wait for the end of that.  When it has died at
+ * it, the chain is as good as before, and our share lock keeps the next VACUUM
+ * from copying it before the row is in.
+ */
+static void
+wait_for_copy(Insertion *row)
+{
+	uint32 generation = fr_routing_list(row->routing, row->list)->generation;
+
+	LockPage(row->index, row->list, ShareLock);
+	row->routing = fr_index_routing(row->index, true);
+	if (fr_routing_list(row->routing, row->list)->generation == generation)
+	{
+		row->has_list_lock = true;
+		return;
+	}
+	UnlockPage(row->index, row->list, ShareLock);
+	choose_list(row);
+}
+
+static void
+unlock_list(Insertion *row)
+{
+	if (row->has_list_lock)
+		UnlockPage(row->index, row->list, ShareLock);
+	row->has_list_lock = false;
+}
+
+static void
+add_row(Insertion *row)
+{
+	Outcome outcome;
+
+	choose_list(row);
+	while ((outcome = walk_right(row)) != DONE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		unlock_list(row);
+		if (outcome == CLOSED)
+			wait_for_copy(row);
+		else
+		{
+			fr_index_forget(row->index);
+			row->routing = fr_index_routing(row->index, true);
+			choose_list(row);
+		}
+	}
+	unlock_list(row);
+}
+
+/* ---- callback ----------------------------------------------------------- */
+
+static InsertCache *
+get_cache(IndexInfo *info)
+{
+	InsertCache *cache = info->ii_AmCache;
+
+	if (!cache)
+	{
+		cache = MemoryContextAllocZero(info->ii_Context, sizeof *cache);
+		cache->row_context = AllocSetContextCreate(
+			info->ii_Context, "faceindex insert", ALLOCSET_SMALL_SIZES);
+		info->ii_AmCache = cache;
+	}
+	return cache;
+}
+
+static FrRowEncoder *
+get_encoder(InsertCache *cache, IndexInfo *info, const FrRouting *routing)
+{
+	if (!cache->encoder.encoded)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(info->ii_Context);
+
+		fr_row_encoder_init(&cache->encoder, &routing->shape,
+							routing->meta.seed);
+		MemoryContextSwitchTo(caller);
+	}
+	return &cache->encoder;
+}
+
+bool
+fr_index_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
+				Relation heap, IndexUniqueCheck check_unique,
+				bool index_unchanged, IndexInfo *info)
+{
+	Insertion row = {.index = index, .tid = tid};
+	InsertCache *cache;
+	MemoryContext caller;
+	const FrStoredEmbedding *embedding;
+	FrRowEncoder *encoder;
+
+	if (isnull[FR_EMBEDDING_COLUMN])
+		return false;
+	cache = get_cache(info);
+	caller = MemoryContextSwitchTo(cache->row_context);
+	embedding = fr_row_embedding(values[FR_EMBEDDING_COLUMN]);
+	row.routing = prepare_routing(index, embedding);
+	encoder = get_encoder(cache, info, row.routing);
+	fr_row_rotate(encoder, embedding, encoder->rotated);
+	row.encoder = encoder;
+	fr_row_filters(index, values, isnull, &row.filters);
+	add_row(&row);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(cache->row_context);
+	return false;
+}

@@ -1,0 +1,77 @@
+/*
+ * scan_queue.c: a priority queue of rows of a scan.
+ */
+#include "index/scan_queue.h"
+
+#include "utils/memutils.h"
+
+#define FIRST_CAPACITY 256
+
+void
+fr_scan_queue_init(FrScanQueue *queue)
+{
+	queue->rows = palloc(FIRST_CAPACITY * sizeof(FrScanRow));
+	queue->capacity = FIRST_CAPACITY;
+	queue->count = 0;
+}
+
+static inline bool
+precedes(const FrScanRow *a, const FrScanRow *b)
+{
+	if (a->key != b->key)
+		return a->key < b->key;
+	return ItemPointerCompare((ItemPointer) &a->tid, (ItemPointer) &b->tid) < 0;
+}
+
+void
+fr_scan_queue_push(FrScanQueue *queue, double key, ItemPointer tid)
+{
+	FrScanRow row = {.key = key, .tid = *tid};
+
+	if (queue->count == queue->capacity)
+	{
+		/* The rows of a large table, for a query that reads all of it. */
+		queue->capacity *= 2;
+		queue->rows =
+			repalloc_huge(queue->rows, queue->capacity * sizeof(FrScanRow));
+	}
+
+	Size place = queue->count++;
+
+	while (place > 0)
+	{
+		Size parent = (place - 1) / 2;
+
+		if (!precedes(&row, &queue->rows[parent]))
+			break;
+		queue->rows[place] = queue->rows[parent];
+		place = parent;
+	}
+	queue->rows[place] = row;
+}
+
+FrScanRow
+fr_scan_queue_pop(FrScanQueue *queue)
+{
+	FrScanRow first = queue->rows[0];
+	FrScanRow last = queue->rows[--queue->count];
+	Size place = 0;
+
+	for (;;)
+	{
+		Size child = 2 * place + 1;
+
+		if (child >= queue->count)
+			break;
+		if (child + 1 < queue->count &&
+			precedes(&queue->rows[child + 1], &queue->rows[child]))
+			child++;
+		if (!precedes(&queue->rows[child], &last))
+			break;
+		queue->rows[place] = queue->rows[child];
+		place = child;
+	}
+	if (queue->count > 0)
+		queue->rows[place] = last;
+	return first;
+}

@@ -1,0 +1,352 @@
+/*
+ * scan_rounds.c: rounds over the 1-bit codes.
+ *
+ * A round reads all lists of the stage, nearest first, and keeps the best
+ * candidates in the shortlist, whose rising lowest bound spares most of the
+ * others.  How many rows the query wants is unknown; when all candidates of
+ * a round are used up, the next one begins where it was cut off and takes
+ * four times as many.  So nothing is missed and nothing repeated.
+ *
+ * A scan keeps to the chains that it found when it began: they stay as they
+ * are, but for new rows (which its snapshot does not see), as long as the
+ * snapshot lives.  On a standby nothing protects them; there the scan starts
+ * anew when it meets a page that is no longer what it should be.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/xlog.h"
+#include "index/page_read.h"
+#include "index/scan.h"
+#include "index/scan_state.h"
+#include "index/search_settings.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/memutils.h"
+
+/* Candidates of the first round, times the square root of the index's rows: as
+ * many as the ten nearest faces need, measured at 100,000 and 500,000 rows. */
+#define FIRST_CAPACITY 13.0
+#define LEAST_CAPACITY 1024
+#define ROUND_GROWTH   4
+
+/* With tighter bounds (a recall below 1) far fewer will do. */
+#define APPROXIMATE_SHARE 0.25
+
+/* ---- beginning ---------------------------------------------------------- */
+
+static int
+compare_lists(const void *a, const void *b)
+{
+	float left = ((const FrScanList *) a)->search.distance;
+	float right = ((const FrScanList *) b)->search.distance;
+
+	return (left > right) - (left < right);
+}
+
+/* Make what turns a face into a query; it stays for the next one. */
+static void
+prepare_query(FrScan *scan, const FrRouting *routing)
+{
+	FrError error = {0};
+
+	if (scan->shape.dims != 0 &&
+		memcmp(&scan->shape, &routing->shape, sizeof scan->shape) == 0 &&
+		scan->seed == routing->meta.seed)
+		return;
+	if (scan->shape.dims != 0)
+	{
+		fr_rotation_fini(&scan->rotation, &scan->allocator);
+		fr_search_query_fini(&scan->query, &scan->allocator);
+	}
+	scan->shape = routing->shape;
+	scan->seed = routing->meta.seed;
+	fr_index_check_status(fr_rotation_init(&scan->rotation, &scan->shape,
+										   scan->seed, &scan->allocator,
+										   &error),
+						  &error, "could not prepare an index scan");
+	fr_index_check_status(fr_search_query_init(&scan->query, &scan->shape,
+											   scan->kernels, &scan->allocator,
+											   &error),
+						  &error, "could not prepare an index scan");
+}
+
+/* Copy from the routing what the scan needs, with the distances from the
+ * face, if it is one that the index can be searched for. */
+static void
+copy_lists(FrScan *scan, const FrRouting *routing)
+{
+	bool has_query = scan->face && scan->face->dims == scan->shape.dims;
+
+	if (has_query)
+		fr_search_query_set(&scan->query, &scan->rotation, scan->face->halves,
+							scan->face->scale);
+	scan->list_count = routing->meta.list_count;
+	scan->lists = palloc0(scan->list_count * sizeof(FrScanList));
+	scan->generations = palloc(scan->list_count * sizeof(uint32));
+	for (uint32 i = 0; i < scan->list_count; i++)
+	{
+		const FrRoutingEntry *entry = fr_routing_list(routing, i);
+		FrScanList *list = &scan->lists[i];
+
+		list->list = i;
+		list->first = entry->first;
+		list->generation = entry->generation;
+		scan->generations[i] = entry->generation;
+		if (has_query)
+			list->search =
+				fr_search_list(&scan->query, fr_routing_centroid(routing, i));
+	}
+	if (has_query)
+		qsort(scan->lists, scan->list_count, sizeof(FrScanList), compare_lists);
+}
+
+/* Candidates of the largest round: the shortlist keeps within work_mem. */
+static Size
+get_largest_capacity(void)
+{
+	Size bytes = (Size) work_mem * 1024;
+
+	return Max(bytes / (2 * sizeof(FrCandidate)),
+			   ROUND_GROWTH * LEAST_CAPACITY);
+}
+
+/* Candidates of the first round. */
+static Size
+get_first_capacity(double rows)
+{
+	double capacity = FIRST_CAPACITY * sqrt(Max(rows, 1.0));
+
+	if (fr_setting_recall < 1.0)
+		capacity *= APPROXIMATE_SHARE;
+	return Max(LEAST_CAPACITY, Min((Size) capacity, get_largest_capacity()));
+}
+
+int
+fr_scan_count_rounds(double rows, double candidates)
+{
+	Size largest = get_largest_capacity();
+	Size capacity = get_first_capacity(rows);
+	int rounds = 1;
+
+	for (double found = capacity; found < candidates; found += capacity)
+	{
+		capacity = Min(capacity * ROUND_GROWTH, largest);
+		rounds++;
+	}
+	return rounds;
+}
+
+static void
+prepare_shortlist(FrScan *scan)
+{
+	Relation index = scan->descriptor->indexRelation;
+	double code_pages = (double) RelationGetNumberOfBlocks(index) /
+						(1 + scan->shape.rerank_pages);
+	Size capacity = get_first_capacity(code_pages * scan->shape.slots_per_page);
+	FrError error = {0};
+
+	if (scan->has_shortlist && scan->shortlist.capacity == capacity)
+	{
+		fr_shortlist_reset(&scan->shortlist);
+		return;
+	}
+	if (scan->has_shortlist)
+		fr_shortlist_fini(&scan->shortlist, &scan->allocator);
+	scan->has_shortlist = true;
+	fr_index_check_status(
+		fr_shortlist_init(&scan->shortlist, capacity, &scan->allocator, &error),
+		&error, "could not prepare an index scan");
+}
+
+bool
+fr_scan_open_lists(FrScan *scan)
+{
+	Relation index = scan->descriptor->indexRelation;
+	const FrRouting *routing = fr_index_routing(index, true);
+	FrMetaPage meta;
+
+	if (!routing)
+		return false;
+	meta = routing->meta;
+	scan->kernels = fr_index_host->kernels();
+	prepare_query(scan, routing);
+	scan->query.kernels = scan->kernels;
+	fr_search_query_set_recall(&scan->query, fr_search_settings_code_recall());
+	copy_lists(scan, routing);
+	/* Looks at catalogs: the routing may be gone afterwards. */
+	fr_scan_bind_keys(scan, &meta);
+	prepare_shortlist(scan);
+	scan->reranked = 0;
+	scan->stage_first = 0;
+	scan->stage_end = 0;
+	scan->first_stage = fr_search_settings_lists(&meta);
+	scan->plain_list = 0;
+	scan->plain_block = scan->lists[0].first;
+	return true;
+}
+
+/* ---- pages -------------------------------------------------------------- */
+
+/* Lock a pinned page and check that it belongs to the list; false when it
+ * does not any more, and is released. */
+static bool
+lock_code_page(FrScan *scan, Buffer buffer, uint32 list, uint32 generation)
+{
+	CHECK_FOR_INTERRUPTS();
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (likely(
+			fr_page_is(BufferGetPage(buffer), FR_PAGE_CODE, list, generation)))
+		return true;
+	if (!scan->is_standby)
+		fr_index_corrupt(scan->descriptor->indexRelation,
+						 "Block %u is not a code page of list %u.",
+						 BufferGetBlockNumber(buffer), list);
+	UnlockReleaseBuffer(buffer);
+	return false;
+}
+
+Buffer
+fr_scan_read_code_page(FrScan *scan, BlockNumber block, uint32 list,
+					   uint32 generation)
+{
+	Buffer buffer =
+		fr_index_read_buffer(scan->descriptor->indexRelation, block);
+
+	return lock_code_page(scan, buffer, list, generation) ? buffer
+														  : InvalidBuffer;
+}
+
+/* The place of a slot's re-rank code, which names the candidate, too. */
+static inline uint64
+get_tag(const FrScan *scan, const FrCodePageHeader *header, uint32 slot)
+{
+	uint32 per_page = scan->shape.rerank_per_page;
+
+	return (uint64) header->rerank[slot / per_page] << 16 | slot % per_page;
+}
+
+static void
+scan_block(FrScan *scan, const FrScanList *list, Page page, uint32 number)
+{
+	const uint8 *block = fr_code_block(page, &scan->shape, number);
+	uint32 mask = fr_scan_block_mask(scan, block);
+	FrSearchHits hits;
+
+	if (mask == 0)
+		return;
+	fr_search_scan_block(
+		&scan->query, &list->search, block, mask,
+		Max(scan->floor, fr_shortlist_lowest(&scan->shortlist)),
+		fr_shortlist_highest(&scan->shortlist), &hits);
+	for (uint32 i = 0; i < hits.count; i++)
+		fr_shortlist_add(&scan->shortlist, hits.bound[i],
+						 get_tag(scan, FrPageGetCodeHeader(page),
+								 number * FR_SEARCH_BLOCK + hits.slot[i]),
+						 fr_block_row(&scan->shape, block, hits.slot[i]));
+}
+
+/* Pin the page behind, and have its head on the way to the processor. */
+static Buffer
+pin_next(FrScan *scan, BlockNumber block)
+{
+	Buffer buffer;
+	const char *page;
+
+	if (!BlockNumberIsValid(block))
+		return InvalidBuffer;
+	buffer = fr_index_read_buffer(scan->descriptor->indexRelation, block);
+	page = (const char *) BufferGetPage(buffer);
+	__builtin_prefetch(page);
+	__builtin_prefetch(page + 64);
+	__builtin_prefetch(page + BLCKSZ - FR_PAGE_SPECIAL_BYTES);
+	for (uint32 i = 0; i < scan->shape.blocks_per_page; i++)
+		__builtin_prefetch(page + fr_code_blocks_offset(&scan->shape) +
+						   i * (Size) scan->shape.block_bytes +
+						   scan->shape.live_offset);
+	return buffer;
+}
+
+/* False when the list is not what it was (on a standby). */
+static bool
+scan_list(FrScan *scan, const FrScanList *list)
+{
+	Buffer buffer = pin_next(scan, list->first);
+
+	while (BufferIsValid(buffer))
+	{
+		if (!lock_code_page(scan, buffer, list->list, list->generation))
+			return false;
+
+		Page page = BufferGetPage(buffer);
+		uint32 used = fr_code_blocks_used(page, &scan->shape);
+		Buffer next = pin_next(scan, FrPageGetCodeHeader(page)->next);
+
+		for (uint32 i = 0; i < used; i++)
+			scan_block(scan, list, page, i);
+		UnlockReleaseBuffer(buffer);
+		buffer = next;
+	}
+	return true;
+}
+
+/* ---- rounds ------------------------------------------------------------- */
+
+/* True when the shortlist turned candidates away that are wanted. */
+static bool
+wants_another_round(const FrScan *scan)
+{
+	return fr_shortlist_is_cut(&scan->shortlist) &&
+		   fr_shortlist_lowest(&scan->shortlist) >= scan->floor;
+}
+
+/* Choose what to read next; false when all is read. */
+static bool
+prepare_round(FrScan *scan)
+{
+	FrError error = {0};
+
+	if (scan->stage_end > 0 && wants_another_round(scan))
+	{
+		Size capacity = Min(scan->shortlist.capacity * ROUND_GROWTH,
+							get_largest_capacity());
+
+		fr_index_check_status(fr_shortlist_next_round(&scan->shortlist,
+													  capacity,
+													  &scan->allocator, &error),
+							  &error, "could not continue an index scan");
+		return true;
+	}
+	if (scan->stage_end == scan->list_count)
+		return false;
+	if (scan->stage_end > 0)
+		fr_shortlist_reset(&scan->shortlist);
+	scan->stage_first = scan->stage_end;
+	scan->stage_end =
+		scan->stage_end == 0 ? scan->first_stage : scan->list_count;
+	return true;
+}
+
+bool
+fr_scan_next_round(FrScan *scan)
+{
+	if (!prepare_round(scan))
+		return false;
+	for (uint32 i = scan->stage_first; i < scan->stage_end; i++)
+		if (!scan_list(scan, &scan->lists[i]))
+		{
+			fr_scan_restart(scan);
+			return true;
+		}
+	return true;
+}
+
+void
+fr_scan_restart(FrScan *scan)
+{
+	scan->nearer.count = 0;
+	scan->found.count = 0;
+	if (!fr_scan_open_lists(scan))
+		elog(ERROR, "faceindex became empty during a scan");
+}

@@ -1,0 +1,179 @@
+/*
+ * scan_state.h: a running scan, shared by the files scan*.c.
+ *
+ *   scan.c         callbacks: keys in, rows out
+ *   scan_keys.c    what keys and ORDER BY ask for
+ *   scan_rounds.c  1-bit codes: lists, pages and blocks, into a shortlist
+ *   scan_rerank.c  4-bit codes of shortlisted candidates
+ *   scan_exact.c   rows of the table: visibility, exact distance
+ *   scan_plain.c   all rows, for faces that cannot be searched for
+ *
+ * A candidate goes from the shortlist (bound by its 1-bit code) to the queue
+ * `nearer` (bound by its 4-bit code) to the queue `found` (exact distance of
+ * a visible row), each time only when nothing else can be before it.  So rows
+ * come out in exact order, and only rows that may be next are fetched.
+ */
+#ifndef FR_INDEX_SCAN_STATE_H
+#define FR_INDEX_SCAN_STATE_H
+
+#include "postgres.h"
+
+#include "access/relscan.h"
+#include "access/tableam.h"
+#include "core/search/rotation.h"
+#include "core/search/search_query.h"
+#include "core/search/shortlist.h"
+#include "index/index.h"
+#include "index/scan_queue.h"
+
+/* A condition "distance from face at most max_distance". */
+typedef struct FrScanBound
+{
+	ScanKey key;
+	const FrStoredEmbedding *face;
+	double max_distance; /* as compared by float8: NaN is beyond all */
+	bool is_match;		 /* of the operator % */
+} FrScanBound;
+
+/* A condition "filter column equals value". */
+typedef struct FrScanFilter
+{
+	uint32 column; /* of the shape's filter columns */
+	uint64 value;
+} FrScanFilter;
+
+/* One list as of the start of the scan. */
+typedef struct FrScanList
+{
+	FrSearchList search;
+	uint32 list;
+	uint32 generation;
+	BlockNumber first;
+} FrScanList;
+
+typedef struct FrScan
+{
+	IndexScanDesc descriptor;
+	MemoryContext scan_context;	 /* lives as long as the scan */
+	MemoryContext query_context; /* reset by each rescan */
+	MemoryContext row_context;	 /* reset for each row of the table */
+	bool has_begun;				 /* the first row was asked for */
+
+	/* What is asked (scan_keys.c). */
+	const FrStoredEmbedding *face; /* that is searched for; NULL = none */
+	ScanKey order_by;			   /* NULL = no order asked */
+	bool orders_by_l2;
+	bool matches_nothing; /* a condition is NULL or cannot hold */
+	FrScanBound *bounds;
+	int bound_count;
+	FrScanFilter *filters;
+	int filter_count;
+	bool is_plain; /* the face cannot be searched for: take all rows */
+	/* No row below this similarity is wanted. */
+	float floor;
+
+	/* The index as of the start. */
+	FrSearchShape shape; /* dims 0 = not yet known */
+	uint64 seed;
+	FrRotation rotation;
+	FrSearchQuery query;
+	const FrKernels *kernels;
+	FrAllocator allocator; /* on scan_context */
+	FrScanList *lists;	   /* [list_count], nearest first */
+	uint32 *generations;   /* [list_count], by number of list */
+	uint32 list_count;
+	/* Lists of this stage: with a recall below 1 the nearest ones come
+	 * first, and the others when more rows are asked for. */
+	uint32 stage_first;
+	uint32 stage_end;	/* 0 = nothing was read yet */
+	uint32 first_stage; /* stage_end of the first stage */
+
+	/* Rounds and queues. */
+	FrShortlist shortlist;
+	bool has_shortlist;
+	FrScanQueue nearer;
+	FrScanQueue found;
+	uint32 plain_list; /* scan_plain.c: where to go on */
+	BlockNumber plain_block;
+	int batch;		   /* candidates to look at closely at a time */
+	Size reranked;	   /* candidates that were */
+	bool is_cold;	   /* the last re-rank pages were not in memory */
+	bool is_exhausted; /* there are no more rows */
+
+	/* The table (scan_exact.c). */
+	IndexFetchTableData *fetch;
+	TupleTableSlot *slot;
+	AttrNumber attribute; /* of the embedding; 0 = an expression */
+	IndexInfo *index_info;
+	EState *estate;
+
+	/* On a standby, rows that were returned: see fr_scan_restart. */
+	bool is_standby;
+	HTAB *returned;
+} FrScan;
+
+/* scan_keys.c: understand keys and ORDER BY, but for what depends on the
+ * index's content. */
+extern void fr_scan_read_keys(FrScan *scan);
+
+/* scan_keys.c: complete the bounds for an index of this model, and choose
+ * floor and is_plain. */
+extern void fr_scan_bind_keys(FrScan *scan, const FrMetaPage *meta);
+
+/* scan_rounds.c: begin with the index as it is now; false when it is
+ * empty. */
+extern bool fr_scan_open_lists(FrScan *scan);
+
+/* scan_rounds.c: read lists until the shortlist has candidates; false when all
+ * is read. */
+extern bool fr_scan_next_round(FrScan *scan);
+
+/* scan_rounds.c: read a code page of a list; the caller unlocks and releases
+ * it.  Returns InvalidBuffer when the page belongs to the list no more, which
+ * happens on a standby only. */
+extern Buffer fr_scan_read_code_page(FrScan *scan, BlockNumber block,
+									 uint32 list, uint32 generation);
+
+/* scan_rounds.c: on a standby, start anew after a page was reused under the
+ * scan; rows that were returned will not come again. */
+extern void fr_scan_restart(FrScan *scan);
+
+/* scan_rerank.c: move the best candidates of the shortlist to `nearer`. */
+extern void fr_scan_rerank(FrScan *scan);
+
+/*
+ * scan_exact.c: fetch a row of the table.  False when the snapshot does not
+ * see it or a condition does not hold; else *order_value is what ORDER BY
+ * compares (the cosine distance when there is none).
+ */
+extern bool fr_scan_fetch(FrScan *scan, ItemPointer tid, double *order_value);
+extern void fr_scan_end_fetch(FrScan *scan);
+
+/* scan_plain.c: the rows of the next page into `found`; false when there is
+ * none. */
+extern bool fr_scan_plain_page(FrScan *scan);
+
+/* The blocks' filter columns: slots of a block that are live and pass. */
+static inline uint32
+fr_scan_block_mask(const FrScan *scan, const uint8 *block)
+{
+	uint32 mask = fr_block_live(&scan->shape, block);
+
+	for (int i = 0; i < scan->filter_count && mask; i++)
+		mask &=
+			fr_block_filter_mask(&scan->shape, block, scan->filters[i].column,
+								 scan->filters[i].value);
+	return mask;
+}
+
+static inline ItemPointerData
+fr_scan_tid(FrRowId row)
+{
+	ItemPointerData tid;
+
+	StaticAssertStmt(sizeof(tid) == sizeof(row), "a row id is a TID");
+	memcpy(&tid, &row, sizeof tid);
+	return tid;
+}
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * vacuum.h: what vacuum.c and compact.c share.
+ */
+#ifndef FR_INDEX_VACUUM_H
+#define FR_INDEX_VACUUM_H
+
+#include "postgres.h"
+
+#include "index/index.h"
+
+/* A list as VACUUM found it. */
+typedef struct FrVacuumList
+{
+	BlockNumber first;
+	uint32 generation;
+	uint32 pages;	  /* code pages */
+	uint64 rows;	  /* live */
+	uint64 removed;	  /* by this call */
+	BlockNumber room; /* first code page with a free slot, or Invalid */
+} FrVacuumList;
+
+/*
+ * Rewrite a list onto as few pages as it needs, beside the old ones; then
+ * switch to the new chain and retire the old one.  Scans that have begun read
+ * on in the old chain.
+ */
+extern void fr_index_compact(Relation index, const FrMetaPage *meta,
+							 const FrSearchShape *shape, uint32 list,
+							 BlockNumber first, uint32 generation);
+
+/* Lists are added when there should be this many times as many. */
+#define FR_GROWTH 2
+
+/*
+ * Split long lists if the index should have many more lists than it has;
+ * lists [list_count] are as VACUUM found them.
+ */
+extern void fr_index_grow(Relation index, double row_count,
+						  const FrVacuumList *lists, uint32 list_count);
+
+/* Give a page, locked exclusively, that belongs to no list any more the
+ * horizon after which it may be used again. */
+extern void fr_page_retire(Relation index, Buffer buffer);
+
+extern void fr_page_retire_block(Relation index, BlockNumber block);
+
+#endif
