@@ -13,7 +13,8 @@ sql 5432 -c "$faces_sql" -c "SELECT add_faces(3000, 400)" -c "CREATE INDEX peopl
 "$bin/pg_basebackup" -h "$dir" -p 5432 -U postgres -D "$dir/standby" -R -X stream >/dev/null
 data_dirs=("$dir/standby" "$dir/data")
 # Queries are not cancelled: replay waits for them instead.
-start standby 5433 "-c hot_standby=on -c max_standby_streaming_delay=-1"
+echo "max_standby_streaming_delay = -1" >>"$dir/standby/postgresql.conf"
+start standby 5433 "-c hot_standby=on -c log_recovery_conflict_waits=on"
 wait_standby() {
 	local lsn
 	lsn=$(sql 5432 -c 'SELECT pg_current_wal_lsn()')
