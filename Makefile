@@ -66,7 +66,9 @@ src/kernels/int8_%.o: CFLAGS += $(INT8_CFLAGS)
 # The first of these programs that there is.
 SHA256   = $(firstword $(shell sha256sum $(1) 2>/dev/null || shasum -a 256 $(1) 2>/dev/null || openssl dgst -sha256 -r $(1)))
 NETWORKS = $(sort $(wildcard src/networks/*.onnx))
-NETWORK_FLAGS = $(foreach file,$(NETWORKS),-DFR_SHA256_$(notdir $(basename $(file)))='"$(call SHA256,$(file))"')
+# -fno-lto: link-time optimisation would look for the files when it links,
+# without the include path (distributions' pg_config may ask for it).
+NETWORK_FLAGS = -fno-lto $(foreach file,$(NETWORKS),-DFR_SHA256_$(notdir $(basename $(file)))='"$(call SHA256,$(file))"')
 src/networks/networks.o: CFLAGS += $(NETWORK_FLAGS)
 src/networks/networks.o $(foreach build,san plain fuzzobj,build/$(build)/networks/networks.o): $(NETWORKS)
 

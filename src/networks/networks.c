@@ -11,29 +11,35 @@
 #include <assert.h>
 
 #ifdef __APPLE__
-#define READ_ONLY	 ".const_data\n"
+#define ENTER_DATA	 ".const_data\n"
+#define LEAVE_DATA	 ".text\n"
 #define SYMBOL(name) "_" name
 #define HIDE		 ".private_extern "
 #else
-#define READ_ONLY	 ".section .rodata\n"
+#define ENTER_DATA	 ".pushsection .rodata,\"a\",%progbits\n"
+#define LEAVE_DATA	 ".popsection\n"
 #define SYMBOL(name) name
 #define HIDE		 ".hidden "
 #endif
 
-/* Global labels: link-time optimisation may move the code that uses them into
- * another object. */
+/* Makefile switches link-time optimisation off here: it would assemble this
+ * when it links, in a folder of its own and without an include path. */
 #define LABEL(name) \
 	".globl " SYMBOL(name) "\n" HIDE SYMBOL(name) "\n" SYMBOL(name) ":\n"
 #define BYTES(path) ".incbin \"" path "\"\n"
 
+#define SHA256_DIGITS 64
+
 /* clang-format off */
 /* One statement: several need not keep their order. */
 #define INCLUDE_NETWORK(name)                                          \
-	__asm__(READ_ONLY ".balign 64\n"                                   \
+	static_assert(sizeof(FR_SHA256_##name) == SHA256_DIGITS + 1,       \
+				  "Makefile needs sha256sum, shasum or openssl");      \
+	__asm__(ENTER_DATA ".balign 64\n"                                  \
 			LABEL("fr_network_" #name)                                 \
 			BYTES("networks/" #name ".onnx")                           \
 			LABEL("fr_network_" #name "_end")                          \
-			".byte 0\n.text\n");                                       \
+			".byte 0\n" LEAVE_DATA);                                   \
 	extern const unsigned char fr_network_##name[]                     \
 		__attribute__((visibility("hidden")));                         \
 	extern const unsigned char fr_network_##name##_end[]               \
@@ -44,16 +50,12 @@ INCLUDE_NETWORK(detector);
 INCLUDE_NETWORK(embedder);
 INCLUDE_NETWORK(landmarks);
 
-#define SHA256_DIGITS 64
 #define NETWORK_FILE(name)                                                   \
 	{                                                                        \
 		.file = #name ".onnx", .sha256 = FR_SHA256_##name,                   \
 		.bytes = fr_network_##name,                                          \
 		.size_bytes = (size_t) (fr_network_##name##_end - fr_network_##name) \
 	}
-
-static_assert(sizeof(FR_SHA256_detector) == SHA256_DIGITS + 1,
-			  "Makefile needs sha256sum, shasum or openssl");
 
 FrNetworkFile
 fr_network_file(FrNetworkId id)

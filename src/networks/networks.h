@@ -2,7 +2,8 @@
  * networks.h: the networks that are part of the library.
  *
  * Their ONNX files lie in its read-only data, aligned to 64 bytes: the
- * operating system maps them once for all processes, and nobody copies them.
+ * operating system maps them once for all processes.  What is computed with is
+ * packed from them as for any model.
  */
 #ifndef FR_NETWORKS_H
 #define FR_NETWORKS_H
