@@ -36,7 +36,7 @@ wait_subscriber() {
 }
 
 sql 5432 postgres -c 'CREATE EXTENSION facerec' -c 'CREATE TABLE input (name text PRIMARY KEY, data bytea)' -c 'CREATE TABLE face (name text PRIMARY KEY, embedding faceembedding)'
-files "$data"/models/*.onnx "$data"/patches/*.png "$data"/portraits/01-suyeri-1.jpg | sql 5432 postgres -c '\copy input FROM STDIN'
+files "$data"/models/*.onnx "$data"/patches/*.png "$data"/portraits/01-suyeri-1.jpg src/networks/embedder.onnx | sql 5432 postgres -c '\copy input FROM STDIN'
 sql 5432 postgres -c "SELECT face_model_load('patches', data, 'yunet') FROM input WHERE name = 'patch-detector.onnx'" >/dev/null
 load patch-embedder.onnx
 
@@ -65,6 +65,9 @@ wait "$standby_pid" || true
 
 # ---- a logical subscriber ---------------------------------------------------
 load patch-embedder.onnx
+# a builtin row of another version's library, which the subscriber does not know
+former() { sql 5432 postgres -c 'ALTER TABLE facerec_models DISABLE TRIGGER facerec_models_guard' -c "INSERT INTO facerec_models SELECT 'facerec-former-$1', '0000000$1', role, preset, descriptor, dims, sha256('$1'), license, source, builtin, loaded_at, weights FROM facerec_models WHERE name = 'facerec-landmarks'" -c 'ALTER TABLE facerec_models ENABLE ALWAYS TRIGGER facerec_models_guard'; }
+former 1
 sql 5432 postgres -c 'CREATE DATABASE subscriber'
 sql 5432 subscriber -c 'CREATE EXTENSION facerec' -c 'CREATE TABLE input (name text PRIMARY KEY, data bytea)' -c 'CREATE TABLE face (name text PRIMARY KEY, embedding faceembedding)'
 sql 5432 postgres -c 'CREATE PUBLICATION faces FOR TABLE facerec_models, face, input' -c "SELECT pg_create_logical_replication_slot('faces', 'pgoutput')" >/dev/null
@@ -75,7 +78,7 @@ for _ in $(seq 600); do
 done
 sql 5432 postgres -c "INSERT INTO face SELECT name, face_embed(data, 'people') FROM input WHERE name ~ 'png\$'"
 wait_subscriber
-models="SELECT md5(string_agg((to_jsonb(m) - CASE WHEN builtin THEN 'loaded_at' ELSE '' END)::text, E'\n' ORDER BY name)) FROM facerec_models m"
+models="SELECT md5(string_agg((to_jsonb(m) - CASE WHEN builtin THEN 'loaded_at' ELSE '' END)::text, E'\n' ORDER BY name)) FROM facerec_models m WHERE name !~ 'former'"
 faces="SELECT md5(string_agg(f::text, E'\n' ORDER BY name)) FROM face f"
 is "$(sql 5432 subscriber -c "$models")" "$(sql 5432 postgres -c "$models")" 'the subscriber has the models'
 is "$(sql 5432 subscriber -c "$portrait")" "$(sql 5432 postgres -c "$portrait")" 'also the builtin ones, of which it has its own'
@@ -85,5 +88,16 @@ sql 5432 postgres -c "SELECT face_model_drop('people')" >/dev/null
 load patch-embedder-b.onnx
 wait_subscriber
 is "$(sql 5432 subscriber -c "$dims")" 24 'a replaced model is replaced there, too'
+# another library at the publisher: its builtin rows go and come there alone
+former 2
+sql 5432 postgres -c "DELETE FROM facerec_models WHERE name = 'facerec-embedder'"
+sql 5432 postgres -c "INSERT INTO face SELECT 'again', face_embed(data, 'people') FROM input WHERE name = 'ann-1.png'"
+wait_subscriber
+is "$(sql 5432 subscriber -c "SELECT count(*) FROM face WHERE name = 'again'")" 1 'replication goes on, whatever builtin models the publisher has'
+is "$(sql 5432 subscriber -c "SELECT string_agg(name, ' ' ORDER BY name) FROM facerec_models WHERE builtin")" 'facerec-detector facerec-embedder facerec-landmarks' 'the subscriber keeps its own'
+# a loaded model goes before a builtin one of the same network
+sql 5432 postgres -c "SELECT face_model_load('loaded', data, 'mobilefacenet', '{\"flip\": true, \"detector\": \"facerec-detector\"}') FROM input WHERE name = 'embedder.onnx'" >/dev/null
+wait_subscriber
+is "$(sql 5432 subscriber -c "SELECT name, builtin FROM facerec_models WHERE role = 'embedder' AND name <> 'people'")" 'loaded|f' 'a model that is loaded replaces the builtin one of the same network'
 sql 5432 subscriber -c 'DROP SUBSCRIPTION faces' >/dev/null 2>&1
 echo "1..$n"

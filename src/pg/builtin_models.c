@@ -4,23 +4,23 @@
  * facerec_models_install, which the extension's script calls, adds the rows;
  * everything that a row says is found out as face_model_load does it.  It
  * can be called again: rows of another version's networks give way to those
- * of this one.
+ * of this one.  What a user has loaded stays.
  */
 #include "postgres.h"
 
 #include "pg/builtin_models.h"
 
+#include "executor/spi.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "networks/networks.h"
 #include "pg/models.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_models_install);
 
-#define LICENSE                                                            \
-	"non-commercial research only: trained on faces from CelebA, UTKFace " \
-	"and others that allow no other use"
 #define SOURCE "trained for facerec, see src/networks/README"
 
 /* What is said about a network beyond what its file says. */
@@ -35,15 +35,15 @@ typedef struct Builtin
 
 static const Builtin builtins[] = {
 	[FR_NETWORK_LANDMARKS] = {FR_BUILTIN_LANDMARKS, "landmarks-5", "{}",
-							  LICENSE, SOURCE},
+							  FR_BUILTIN_LICENSE, SOURCE},
 	/* The descriptor of the detector names the landmarks, and that of the
 	 * embedder the detector. */
-	[FR_NETWORK_DETECTOR] = {FR_BUILTIN_DETECTOR, "yunet", "{}", LICENSE,
-							 SOURCE},
+	[FR_NETWORK_DETECTOR] = {FR_BUILTIN_DETECTOR, "yunet", "{}",
+							 FR_BUILTIN_LICENSE, SOURCE},
 	/* The mean of a face and its mirror image costs a second pass, and pays
 	 * (networks/README, "Flip averaging"). */
 	[FR_NETWORK_EMBEDDER] = {FR_BUILTIN_EMBEDDER, "mobilefacenet",
-							 "{\"flip\": true}", LICENSE, SOURCE},
+							 "{\"flip\": true}", FR_BUILTIN_LICENSE, SOURCE},
 };
 
 StaticAssertDecl(lengthof(builtins) == FR_NETWORK_COUNT,
@@ -72,6 +72,18 @@ fr_builtin_name(const uint8 sha256[FR_SHA256_BYTES])
 	FrNetworkId id = find_network(sha256);
 
 	return id < FR_NETWORK_COUNT ? builtins[id].name : NULL;
+}
+
+bool
+fr_builtin_is_name(const char *reference)
+{
+	size_t length = strcspn(reference, "@");
+
+	for (int id = 0; id < FR_NETWORK_COUNT; id++)
+		if (strlen(builtins[id].name) == length &&
+			strncmp(builtins[id].name, reference, length) == 0)
+			return true;
+	return false;
 }
 
 void
@@ -140,6 +152,29 @@ install(FrNetworkId id, const char *key, const char *used)
 	return fr_model_add(&draft);
 }
 
+/* Rows of networks that this version does not have any more. */
+static void
+delete_unknown(void)
+{
+	const char *schema = quote_identifier(
+		get_namespace_name(get_rel_namespace(fr_catalog_table())));
+	StringInfoData query;
+
+	initStringInfo(&query);
+	appendStringInfo(&query,
+					 "DELETE FROM %s.facerec_models WHERE builtin "
+					 "AND encode(sha256, 'hex') NOT IN (",
+					 schema);
+	for (int id = 0; id < FR_NETWORK_COUNT; id++)
+		appendStringInfo(&query, "%s'%s'", id ? ", " : "",
+						 fr_network_file((FrNetworkId) id).sha256);
+	appendStringInfoChar(&query, ')');
+	SPI_connect();
+	if (SPI_execute(query.data, false, 0) != SPI_OK_DELETE)
+		elog(ERROR, "could not delete from facerec_models");
+	SPI_finish();
+}
+
 Datum
 facerec_models_install(PG_FUNCTION_ARGS)
 {
@@ -147,5 +182,6 @@ facerec_models_install(PG_FUNCTION_ARGS)
 	char *detector = install(FR_NETWORK_DETECTOR, "landmarks", landmarks);
 
 	(void) install(FR_NETWORK_EMBEDDER, "detector", detector);
+	delete_unknown();
 	PG_RETURN_VOID();
 }

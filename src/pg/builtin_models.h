@@ -19,9 +19,16 @@
 #define FR_BUILTIN_DETECTOR	 "facerec-detector"
 #define FR_BUILTIN_EMBEDDER	 "facerec-embedder"
 
+#define FR_BUILTIN_LICENSE                                                 \
+	"non-commercial research only: trained on faces from CelebA, UTKFace " \
+	"and others that allow no other use"
+
 /* The name of the model whose weights the library has; NULL when it has
  * none of that SHA-256. */
 extern const char *fr_builtin_name(const uint8 sha256[FR_SHA256_BYTES]);
+
+/* Is this the name or label of one of the models above? */
+extern bool fr_builtin_is_name(const char *reference);
 
 /* The weights of a builtin row, where they are; ERROR when the library has
  * others. */

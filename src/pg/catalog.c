@@ -449,8 +449,12 @@ fr_catalog_resolve(const char *reference, FrModelRow *row)
 			 is_named ? errdetail("The model of that name is now \"%s@%08x\".",
 								  name, row->fingerprint)
 					  : 0,
-			 errhint("See table facerec_models for the available "
-					 "models.")));
+			 !is_named && fr_builtin_is_name(reference)
+				 ? errhint("SELECT facerec_models_install() adds the models "
+						   "that come with the extension; facerec.detector and "
+						   "facerec.embedder can name others.")
+				 : errhint("See table facerec_models for the available "
+						   "models.")));
 }
 
 void

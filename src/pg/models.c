@@ -363,9 +363,30 @@ replace_builtin(const FrModelRow *row)
 	delete_model(row);
 }
 
+/* The same model is there under another name.  An update of the extension
+ * must not fail because somebody had tried its networks before. */
+static void
+report_other_name(const NewModel *model, const char *other)
+{
+	if (model->is_builtin)
+		ereport(WARNING,
+				(errmsg("face model \"%s\" was not added because it is already "
+						"loaded as \"%s\"",
+						model->row.name, other),
+				 errhint("Use it by that name, or drop it and SELECT "
+						 "facerec_models_install() again.")));
+	else
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
+						errmsg("face model \"%s\" is already loaded as \"%s\"",
+							   model->row.name, other),
+						errdetail("Weights and descriptor are the same, bit "
+								  "by bit."),
+						errhint("Use it by that name.")));
+}
+
 /*
  * Is a model of that name there?  The same one is worth a NOTICE, another
- * one an ERROR; so is the same one under another name.
+ * one an ERROR; so is the same one under another name, but for a builtin model.
  */
 static bool
 is_already_loaded(const NewModel *model)
@@ -393,14 +414,10 @@ is_already_loaded(const NewModel *model)
 								model->row.name)));
 		return true;
 	}
-	if (fr_catalog_find_fingerprint(model->row.fingerprint, &other))
-		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
-						errmsg("face model \"%s\" is already loaded as \"%s\"",
-							   model->row.name, other.name),
-						errdetail("Weights and descriptor are the same, bit "
-								  "by bit."),
-						errhint("Use it by that name.")));
-	return false;
+	if (!fr_catalog_find_fingerprint(model->row.fingerprint, &other))
+		return false;
+	report_other_name(model, other.name);
+	return true;
 }
 
 static void
@@ -621,7 +638,9 @@ facerec_face_model_drop(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot drop face model \"%s\" because it is part of "
 						"the extension",
-						row.name)));
+						row.name),
+				 errhint("The owner of table facerec_models can DELETE its "
+						 "row.")));
 	fr_model_links_check_unused(&row);
 	delete_model(&row);
 	PopActiveSnapshot();

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/heapam.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -92,8 +94,14 @@ read_builtin_files(const char *name, HeapTuple tuple, TupleDesc descriptor,
 	fr_builtin_files(&row, files);
 }
 
+static bool
+is_builtin(HeapTuple tuple, TupleDesc descriptor)
+{
+	return DatumGetBool(get_datum(tuple, descriptor, "builtin"));
+}
+
 /* Is a builtin row there already?  Every database has its own, so those of
- * another one, which come by replication or COPY, are not needed. */
+ * another one, which come by COPY, are not needed. */
 static bool
 is_known_builtin(HeapTuple tuple, TupleDesc descriptor)
 {
@@ -101,7 +109,7 @@ is_known_builtin(HeapTuple tuple, TupleDesc descriptor)
 	uint32 fingerprint =
 		(uint32) strtoul(get_text(tuple, descriptor, "fingerprint"), NULL, 16);
 
-	return DatumGetBool(get_datum(tuple, descriptor, "builtin")) &&
+	return is_builtin(tuple, descriptor) &&
 		   fr_catalog_find_name(get_text(tuple, descriptor, "name"), &row) &&
 		   row.is_builtin && row.fingerprint == fingerprint;
 }
@@ -120,7 +128,7 @@ check_row(HeapTuple tuple, TupleDesc descriptor)
 	char *fingerprint = get_text(tuple, descriptor, "fingerprint");
 
 	fr_model_check_name(name);
-	if (DatumGetBool(get_datum(tuple, descriptor, "builtin")))
+	if (is_builtin(tuple, descriptor))
 		read_builtin_files(name, tuple, descriptor, &files);
 	else
 		fr_model_files_read(
@@ -173,6 +181,79 @@ check_row(HeapTuple tuple, TupleDesc descriptor)
 			DatumGetJsonbP(get_datum(tuple, descriptor, "descriptor")));
 }
 
+/*
+ * A model that was loaded, in a database that this row comes from, goes before
+ * a builtin one of that name or of the same network.  Without triggers: the
+ * guard would keep builtin rows from replication.
+ */
+static void
+delete_builtin(Relation table, HeapTuple tuple)
+{
+	TupleDesc descriptor = RelationGetDescr(table);
+	char *name = get_text(tuple, descriptor, "name");
+	char *fingerprint = get_text(tuple, descriptor, "fingerprint");
+	SysScanDesc scan =
+		systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple other;
+
+	while (HeapTupleIsValid(other = systable_getnext(scan)))
+		if (is_builtin(other, descriptor) &&
+			(strcmp(get_text(other, descriptor, "name"), name) == 0 ||
+			 strcmp(get_text(other, descriptor, "fingerprint"), fingerprint) ==
+				 0))
+			simple_heap_delete(table, &other->t_self);
+	systable_endscan(scan);
+}
+
+/* WARNING when the row uses a builtin model that is not there: no other row
+ * will bring that. */
+static void
+warn_missing_builtin(HeapTuple tuple, TupleDesc descriptor)
+{
+	static const char *const keys[] = {"detector", "landmarks"};
+	Jsonb *given = DatumGetJsonbP(get_datum(tuple, descriptor, "descriptor"));
+
+	for (size_t i = 0; i < lengthof(keys); i++)
+	{
+		JsonbValue space;
+		JsonbValue *used = getKeyJsonValueFromContainer(
+			&given->root, keys[i], (int) strlen(keys[i]), &space);
+		FrModelRow row;
+
+		if (!used || used->type != jbvString)
+			continue;
+
+		char *label = pnstrdup(used->val.string.val, used->val.string.len);
+
+		if (fr_builtin_is_name(label) &&
+			!fr_catalog_find_fingerprint(fr_catalog_parse_fingerprint(label),
+										 &row))
+			ereport(WARNING,
+					(errmsg("face model \"%s\" does not work without \"%s\"",
+							get_text(tuple, descriptor, "name"), label),
+					 errdetail("That model came with another version of "
+							   "facerec."),
+					 errhint("Load it from its file, under another name.")));
+	}
+}
+
+/* What becomes of a new row: false when it is not needed. */
+static bool
+accept_row(Relation table, HeapTuple tuple)
+{
+	TupleDesc descriptor = RelationGetDescr(table);
+
+	if (is_known_builtin(tuple, descriptor))
+		return false;
+	check_row(tuple, descriptor);
+	if (!is_builtin(tuple, descriptor))
+	{
+		delete_builtin(table, tuple);
+		warn_missing_builtin(tuple, descriptor);
+	}
+	return true;
+}
+
 Datum
 facerec_models_guard(PG_FUNCTION_ARGS)
 {
@@ -180,12 +261,14 @@ facerec_models_guard(PG_FUNCTION_ARGS)
 		elog(ERROR, "facerec_models_guard was not called as a trigger");
 
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Relation table = trigger->tg_relation;
+	HeapTuple tuple = trigger->tg_trigtuple;
 
 	if (!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		elog(ERROR, "facerec_models_guard must be fired before each row");
 	/* Another table may have other types under the same names. */
-	if (RelationGetRelid(trigger->tg_relation) != fr_catalog_table())
+	if (RelationGetRelid(table) != fr_catalog_table())
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("facerec_models_guard is for table "
 							   "facerec_models only")));
@@ -193,17 +276,16 @@ facerec_models_guard(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("a row of facerec_models never changes"),
 						errhint("Use face_model_drop and face_model_load.")));
-	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-	{
-		TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
-
-		if (is_known_builtin(trigger->tg_trigtuple, descriptor))
-			return PointerGetDatum(NULL);
-		check_row(trigger->tg_trigtuple, descriptor);
-	}
+	/* Each node has the models of its own library, whatever versions the
+	 * others have. */
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA &&
+		is_builtin(tuple, RelationGetDescr(table)))
+		return PointerGetDatum(NULL);
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event) && !accept_row(table, tuple))
+		return PointerGetDatum(NULL);
 
 	/* Sent when the transaction commits: every backend forgets what it
 	 * knows about models (catalog.c, model_cache.c). */
-	CacheInvalidateRelcacheByRelid(RelationGetRelid(trigger->tg_relation));
-	return PointerGetDatum(trigger->tg_trigtuple);
+	CacheInvalidateRelcacheByRelid(RelationGetRelid(table));
+	return PointerGetDatum(tuple);
 }
