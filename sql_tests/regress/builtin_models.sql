@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS facerec;
 RESET client_min_messages;
 \pset null '(null)'
 CREATE TEMP TABLE input (name text, base64 text);
-\copy input FROM PROGRAM 'cd sql_tests/data && for f in models/patch-detector.onnx models/patch-embedder.onnx patches/ann-1.png portraits/01-suyeri-1.jpg portraits/noface-1.jpg; do printf "%s\t%s\n" $f $(base64 -w0 $f); done; cd ../../src/networks && for f in *.onnx; do printf "%s\t%s\n" $f $(base64 -w0 $f); done'
+\copy input FROM PROGRAM 'cd sql_tests/data && for f in models/patch-detector.onnx models/patch-embedder.onnx models/patch-scrfd-boxes.onnx patches/ann-1.png portraits/01-suyeri-1.jpg portraits/noface-1.jpg; do printf "%s\t%s\n" $f $(base64 -w0 $f); done; cd ../../src/networks && for f in *.onnx; do printf "%s\t%s\n" $f $(base64 -w0 $f); done'
 CREATE TABLE file AS SELECT substring(name FROM '[^/]*$') AS name, decode(base64, 'base64') AS data FROM input;
 CREATE FUNCTION pg_temp.file(text) RETURNS bytea LANGUAGE sql AS 'SELECT data FROM file WHERE name = $1';
 CREATE FUNCTION label(text) RETURNS text LANGUAGE sql AS 'SELECT name || ''@'' || fingerprint FROM facerec_models WHERE name = $1';
@@ -63,6 +63,11 @@ RESET facerec.detector;
 RESET facerec.embedder;
 SELECT face_model_drop('usual');
 SELECT face_model_drop('people');
+-- a detector without landmarks takes the builtin ones, unless it is told not to
+SELECT face_model_load('boxes', pg_temp.file('patch-scrfd-boxes.onnx'), 'scrfd') IS NOT NULL AS loaded;
+SELECT descriptor->>'landmarks' = label('facerec-landmarks') AS builtin_landmarks FROM facerec_models WHERE name = 'boxes';
+SELECT count(landmarks) > 0 AS landmarks, count(*) = count(quality) AS quality FROM face_detect(pg_temp.file('ann-1.png'), 'boxes');
+SELECT face_model_drop('boxes');
 
 -- ---- nobody changes them ------------------------------------------------------
 SELECT face_model_drop('facerec-embedder');
@@ -86,15 +91,60 @@ SET client_min_messages = warning;
 SELECT facerec_models_install();
 SELECT face_embed(pg_temp.file('01-suyeri-1.jpg')) IS NOT NULL AS is_back;
 SELECT count(*) - (SELECT count(*) FROM copy) AS missing FROM facerec_models m JOIN copy c USING (name, fingerprint, descriptor, sha256, builtin);
+-- by replication they neither come nor go: the other node may have another library
+SET session_replication_role = replica;
+INSERT INTO facerec_models SELECT name || '-2', '0badcafe', role, preset, descriptor, dims, sha256('other weights'), license, source, builtin, loaded_at, weights FROM copy;
+DELETE FROM facerec_models WHERE builtin;
+SELECT count(*) FROM facerec_models WHERE builtin;
+RESET session_replication_role;
+
+-- ---- the same networks, loaded ------------------------------------------------------
+-- of what a dump brings, loaded rows go before builtin ones of the same network or name
+\pset tuples_only on
+INSERT INTO facerec_models SELECT 'mine', c.fingerprint, role, preset, descriptor, dims, sha256, license, source, false, loaded_at, ARRAY[data] FROM copy c, file f WHERE c.name = 'facerec-embedder' AND f.name = 'embedder.onnx';
+SELECT name, builtin FROM facerec_models ORDER BY name;
+SELECT face_embed(pg_temp.file('01-suyeri-1.jpg'), 'mine') IS NOT NULL, face_embed(pg_temp.file('01-suyeri-1.jpg'), 'facerec-embedder@' || fingerprint) IS NOT NULL FROM copy WHERE name = 'facerec-embedder';
+-- and stay: what has to be added is not in their way
+SELECT facerec_models_install();
+SELECT name, builtin FROM facerec_models ORDER BY name;
+DELETE FROM facerec_models WHERE name = 'mine';
+DELETE FROM facerec_models WHERE name = 'facerec-landmarks';
+SELECT face_model_load('points', pg_temp.file('landmarks.onnx'), 'landmarks-5', descriptor) IS NOT NULL FROM copy WHERE name = 'facerec-landmarks';
+SELECT facerec_models_install();
+SELECT name, builtin FROM facerec_models ORDER BY name;
+SELECT face_embed(pg_temp.file('01-suyeri-1.jpg')) IS NOT NULL;
+DELETE FROM facerec_models WHERE name = 'points';
+SELECT facerec_models_install();
+CREATE TEMP TABLE namesake AS SELECT 'facerec-detector' AS name, m.fingerprint, role, preset, descriptor, dims, sha256, license, source, builtin, loaded_at, weights FROM facerec_models m WHERE name = 'patches';
+SELECT face_model_drop('patches');
+INSERT INTO facerec_models SELECT * FROM namesake;
+SELECT name, builtin FROM facerec_models ORDER BY name;
+DELETE FROM facerec_models;
+-- without them there is nothing to fall back to
+SET client_min_messages = notice;
+SELECT face_model_load('boxes', pg_temp.file('patch-scrfd-boxes.onnx'), 'scrfd', '{"detection_threshold": 0.4}') IS NOT NULL;
+SELECT face_model_drop('boxes');
+SELECT face_model_load('usual', pg_temp.file('patch-embedder.onnx'), 'mobilefacenet') IS NOT NULL;
+SELECT face_model_drop('usual');
+SET client_min_messages = warning;
+SELECT facerec_models_install();
+SELECT face_model_load('patches', pg_temp.file('patch-detector.onnx'), 'yunet') IS NOT NULL;
+\pset tuples_only off
 
 -- ---- a library with other networks ------------------------------------------------
 -- rows as another version would have left them
 ALTER TABLE facerec_models DISABLE TRIGGER facerec_models_guard;
-UPDATE facerec_models SET sha256 = sha256('other weights'), fingerprint = CASE role WHEN 'detector' THEN '0badcafe' ELSE '0badf00d' END,
-	descriptor = descriptor || CASE role WHEN 'detector' THEN '{}' ELSE '{"detector": "facerec-detector@0badcafe"}'::jsonb END
-WHERE builtin AND role <> 'landmarks';
+UPDATE facerec_models SET sha256 = sha256('other weights'),
+	fingerprint = CASE role WHEN 'detector' THEN '0badcafe' WHEN 'embedder' THEN '0badf00d' ELSE '0badbeef' END,
+	descriptor = descriptor || CASE role WHEN 'detector' THEN '{"landmarks": "facerec-landmarks@0badbeef"}' WHEN 'embedder' THEN '{"detector": "facerec-detector@0badcafe"}' ELSE '{}' END::jsonb
+WHERE builtin;
+-- and one that this version does not have at all
+INSERT INTO facerec_models SELECT 'facerec-former', '0bad0bad', role, preset, descriptor, dims, sha256('former weights'), license, source, builtin, loaded_at, weights FROM copy WHERE role = 'landmarks';
 ALTER TABLE facerec_models ENABLE ALWAYS TRIGGER facerec_models_guard;
 SELECT face_model_load('people', pg_temp.file('patch-embedder.onnx'), 'mobilefacenet', '{"detector": "facerec-detector"}') IS NOT NULL AS loaded;
+-- one that uses the landmarks by way of another one
+SELECT face_model_load('refined', pg_temp.file('patch-detector.onnx'), 'yunet', '{"landmarks": "facerec-landmarks"}') IS NOT NULL AS loaded;
+SELECT face_model_load('people-2', pg_temp.file('patch-embedder.onnx'), 'mobilefacenet', '{"detector": "refined"}') IS NOT NULL AS loaded;
 \c
 SET client_min_messages = warning;
 \pset null '(null)'
@@ -103,11 +153,18 @@ SELECT face_embed(pg_temp.file('01-suyeri-1.jpg'));
 SELECT count(*) FROM face_detect(pg_temp.file('01-suyeri-1.jpg'));
 SELECT facerec_models_install();
 SELECT face_embed(pg_temp.file('01-suyeri-1.jpg')) IS NOT NULL AS works;
+SELECT m.name, sha256(data) = sha256 AS sha256 FROM facerec_models m LEFT JOIN file f ON m.name = 'facerec-' || replace(f.name, '.onnx', '') WHERE builtin ORDER BY m.name;
 \set VERBOSITY terse
 SELECT face_embed(pg_temp.file('01-suyeri-1.jpg'), 'facerec-embedder@0badf00d');
 SELECT face_embed(pg_temp.file('01-suyeri-1.jpg'), 'people');
 \set VERBOSITY default
+-- a dump brings what does not work here
+CREATE TEMP TABLE dumped AS SELECT * FROM facerec_models WHERE name = 'people';
 SELECT face_model_drop('people');
+INSERT INTO facerec_models SELECT * FROM dumped;
+SELECT face_model_drop('people');
+SELECT face_model_drop('people-2');
+SELECT face_model_drop('refined');
 SELECT face_model_drop('patches');
 -- a model of the user's own that has the name stays
 DELETE FROM facerec_models WHERE builtin;

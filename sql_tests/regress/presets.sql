@@ -16,7 +16,7 @@ CREATE FUNCTION pg_temp.load(name text, file text, preset text DEFAULT NULL, des
 SELECT pg_temp.load('yunet', 'detector');
 SELECT pg_temp.load('scrfd', 'scrfd');
 SELECT pg_temp.load('retinaface', 'retinaface');
-SELECT pg_temp.load('boxes', 'scrfd-boxes');
+SELECT pg_temp.load('boxes', 'scrfd-boxes', NULL, '{"landmarks": null}');
 SELECT pg_temp.load('points', 'landmarks');
 SELECT pg_temp.load('points', 'landmarks', 'omz-landmarks-0009');
 SELECT pg_temp.load('boxes and points', 'scrfd-boxes', 'scrfd', '{"detection_threshold": 0.4}');

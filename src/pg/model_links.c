@@ -61,13 +61,28 @@ notice_no_detector(const char *name)
 					 "{\"detector\": \"name\"}.")));
 }
 
+/* Nobody has named the builtin model, and it may not be for everybody. */
+static void
+notice_builtin(const char *name, const char *key, const char *used)
+{
+	ereport(NOTICE,
+			(errmsg("face model \"%s\" uses \"%s\", which comes with the "
+					"extension",
+					name, used),
+			 errdetail("Its licence: %s.", FR_BUILTIN_LICENSE),
+			 errhint("Name another one, or none: {\"%s\": \"name\"}, "
+					 "{\"%s\": null}.",
+					 key, key)));
+}
+
 /*
  * Which detector finds the faces for an embedder: the one in the descriptor,
  * else that of facerec.detector if it is set, else the only one that was
  * loaded, else the one that came with the extension.  NULL or "" for none.
  */
 static const char *
-choose_detector(Jsonb *given, const FrModelDescriptor *descriptor)
+choose_detector(const char *name, Jsonb *given,
+				const FrModelDescriptor *descriptor)
 {
 	FrModelRow row;
 	const char *only;
@@ -77,9 +92,10 @@ choose_detector(Jsonb *given, const FrModelDescriptor *descriptor)
 	if (fr_setting_is_detector_set())
 		return fr_setting_detector;
 	only = find_only(FR_ROLE_DETECTOR);
-	if (!only && fr_catalog_find_name(FR_BUILTIN_DETECTOR, &row))
-		return FR_BUILTIN_DETECTOR;
-	return only;
+	if (only || !fr_catalog_find_name(FR_BUILTIN_DETECTOR, &row))
+		return only;
+	notice_builtin(name, "detector", FR_BUILTIN_DETECTOR);
+	return FR_BUILTIN_DETECTOR;
 }
 
 /* Fix which detector finds the faces for an embedder, and how. */
@@ -88,7 +104,7 @@ complete_embedder(const char *name, Jsonb *given, FrModelDescriptor *descriptor)
 {
 	FrModelDescriptor detector = {0};
 	FrModelRow row;
-	const char *reference = choose_detector(given, descriptor);
+	const char *reference = choose_detector(name, given, descriptor);
 
 	if (!reference || !reference[0])
 	{
@@ -111,19 +127,50 @@ complete_embedder(const char *name, Jsonb *given, FrModelDescriptor *descriptor)
 	fr_catalog_format_label(descriptor->detector, row.name, row.fingerprint);
 }
 
-/* Fix which model finds the landmarks: the one in the descriptor, else, for a
- * detector that has none of its own, the only one there is. */
+static void
+notice_no_landmarks(const char *name)
+{
+	ereport(NOTICE,
+			(errmsg("face model \"%s\" finds no landmarks", name),
+			 errdetail("Its faces are cut out by their boxes, without "
+					   "rotation, and have no quality."),
+			 errhint("Load a model with the preset \"landmarks-5\" or "
+					 "\"omz-landmarks-0009\" first, or name one of several: "
+					 "{\"landmarks\": \"name\"}.")));
+}
+
+/*
+ * Which model finds the landmarks: the one in the descriptor, else, for a
+ * detector that has none of its own, the only one that was loaded, else the
+ * one that came with the extension.  NULL or "" for none.
+ */
+static const char *
+choose_landmarks(const char *name, Jsonb *given, bool has_landmarks,
+				 const FrModelDescriptor *descriptor)
+{
+	FrModelRow row;
+	const char *only;
+
+	if (fr_model_descriptor_has(given, "landmarks"))
+		return descriptor->landmarks;
+	if (has_landmarks)
+		return NULL;
+	only = find_only(FR_ROLE_LANDMARKS);
+	if (only || !fr_catalog_find_name(FR_BUILTIN_LANDMARKS, &row))
+		return only;
+	notice_builtin(name, "landmarks", FR_BUILTIN_LANDMARKS);
+	return FR_BUILTIN_LANDMARKS;
+}
+
+/* Fix which model finds the landmarks. */
 static void
 complete_detector(const char *name, Jsonb *given, bool has_landmarks,
 				  FrModelDescriptor *descriptor)
 {
-	const char *reference = NULL;
+	const char *reference =
+		choose_landmarks(name, given, has_landmarks, descriptor);
 	FrModelRow row;
 
-	if (fr_model_descriptor_has(given, "landmarks"))
-		reference = descriptor->landmarks;
-	else if (!has_landmarks)
-		reference = find_only(FR_ROLE_LANDMARKS);
 	if (reference && reference[0])
 	{
 		fr_catalog_resolve_role(reference, FR_ROLE_LANDMARKS, &row);
@@ -131,13 +178,7 @@ complete_detector(const char *name, Jsonb *given, bool has_landmarks,
 								row.fingerprint);
 	}
 	else if (!has_landmarks && !fr_model_descriptor_has(given, "landmarks"))
-		ereport(NOTICE,
-				(errmsg("face model \"%s\" finds no landmarks", name),
-				 errdetail("Its faces are cut out by their boxes, without "
-						   "rotation, and have no quality."),
-				 errhint("Load a model with the preset \"landmarks-5\" or "
-						 "\"omz-landmarks-0009\" first, or name one of "
-						 "several: {\"landmarks\": \"name\"}.")));
+		notice_no_landmarks(name);
 	descriptor->is_landmarks_none = !has_landmarks && !descriptor->landmarks[0];
 }
 
@@ -158,10 +199,14 @@ fr_model_links_users(const FrModelRow *row)
 	Datum values[] = {CStringGetTextDatum(psprintf("%08x", row->fingerprint))};
 	/* The row may come from a database where the model has another name. */
 	char *query = psprintf(
-		"SELECT string_agg(quote_ident(name), ', ' ORDER BY name) "
-		"FROM %s.facerec_models "
-		"WHERE NOT builtin AND $1 IN (right(descriptor->>'detector', 8), "
-		"right(descriptor->>'landmarks', 8))",
+		"WITH RECURSIVE loaded AS (SELECT name, fingerprint, "
+		"ARRAY[right(descriptor->>'detector', 8), "
+		"right(descriptor->>'landmarks', 8)] AS used "
+		"FROM %s.facerec_models WHERE NOT builtin), "
+		"users AS (SELECT name, fingerprint FROM loaded WHERE $1 = ANY (used) "
+		"UNION SELECT l.name, l.fingerprint FROM loaded l "
+		"JOIN users u ON u.fingerprint = ANY (l.used)) "
+		"SELECT string_agg(quote_ident(name), ', ' ORDER BY name) FROM users",
 		table_schema());
 
 	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 1) !=

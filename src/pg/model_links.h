@@ -23,8 +23,9 @@ extern void
 fr_model_links_complete(const char *name, Jsonb *given, bool has_landmarks,
 						FrModelDescriptor *descriptor);
 
-/* The names of the loaded models that use this one, for a message; NULL when
- * there are none.  Needs SPI. */
+/* The names of the loaded models that use this one, also by way of others that
+ * were loaded, for a message; NULL when there
+ * are none.  Needs SPI. */
 extern char *fr_model_links_users(const FrModelRow *row);
 
 /* ERROR when other models use this one. */
