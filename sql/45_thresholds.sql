@@ -5,7 +5,7 @@
 INSERT INTO facerec_thresholds
 	(model, fmr, threshold, fnmr, n_impostor, n_genuine, source, calibrated_at)
 SELECT point.*, 3000,
-	'strangers: CelebA crops, but for pairs that another network takes for one person; same person: 1,500 pairs of film frames (imfdb8; small, many in profile), 1,500 of portraits (orl40)'
+	'strangers: CelebA crops, but for pairs that ' || CASE WHEN model ~ '^facerec-embedder' THEN 'its teachers take' ELSE 'another network takes' END || ' for one person; same person: 1,500 pairs of film frames (imfdb8; small, many in profile), 1,500 of portraits (orl40)'
 	|| CASE WHEN model ~ '^facerec-embedder' THEN '; most of these crops were trained on, unlabelled' ELSE '' END,
 	'2026-11-23 00:00+00'
 FROM (VALUES
