@@ -9,10 +9,11 @@
  * implementation; MTCNN (Zhang et al., "Joint Face Detection and Alignment
  * Using Multitask Cascaded Convolutional Networks", IEEE SPL 23(10), 2016);
  * Open Model Zoo, face-reidentification-retail-0095 and
- * landmarks-regression-retail-0009; src/networks (landmarks-5); MobileFaceNet (Chen et al., CCBR 2018) as
- * trained with mean 127.5 and divisor 128; SFace (Zhong et al., IEEE TIP
- * 2021) as OpenCV uses it; FaceNet (Schroff et al., CVPR 2015) as its
- * TensorFlow implementation trains it; SphereFace (Liu et al., CVPR 2017).
+ * landmarks-regression-retail-0009; src/networks (landmarks-5); MobileFaceNet
+ * (Chen et al., CCBR 2018) as trained with mean 127.5 and divisor 128; SFace
+ * (Zhong et al., IEEE TIP 2021) as OpenCV uses it; FaceNet (Schroff et al.,
+ * CVPR 2015) as its TensorFlow implementation trains it; SphereFace (Liu et
+ * al., CVPR 2017).
  */
 #include <string.h>
 
