@@ -18,7 +18,7 @@ rate on pairs with generated faces, which need no judge, for comparison.
 False non-match rate: the genuine pairs of pairs.tsv, half from imfdb8 and half from orl40.
 
 Printed, too: the rate on other pairs of strangers at the thresholds; on crops that training saw and on held-out ones;
-errors on the fictional portraits, from whole photos.
+errors on the fictional portraits, from whole photos in which YuNet finds the faces, for every network.
 """
 import argparse
 import csv

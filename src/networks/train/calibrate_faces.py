@@ -63,16 +63,16 @@ class Server:
         return subprocess.run(self.command, input=script, stdout=subprocess.PIPE, check=True).stdout.decode()
 
     def load(self, path, preset, descriptor, flip=None):
-        """Load a model, unless the database has these weights already, with or without flip averaging; -> its name."""
+        """Load a model, unless an earlier run has done so; -> its name. Models of other names, the builtin ones among them,
+        may have the same weights and another alignment or detector: they are not taken."""
         sha256 = sha256_of(path)
-        same = f"sha256 = '\\x{sha256}' AND coalesce(descriptor ->> 'flip', 'none') = '{str(flip).lower()}'"
-        query = f"SELECT name FROM facerec_models WHERE {same} ORDER BY name LIMIT 1;"
-        if not self.run(query):
+        name = os.path.basename(path).split('.')[0] + f'-{sha256[:8]}-{preset}' + ('-flip' if flip else '')
+        same = f"name = '{name}' AND sha256 = '\\x{sha256}' AND preset = '{preset}'"
+        if not self.run(f'SELECT name FROM facerec_models WHERE {same};'):
             with open(path, 'rb') as file:
                 weights = file.read().hex()
-            name = os.path.basename(path).split('.')[0] + f'-{sha256[:8]}' + ('-flip' if flip else '')
             self.run(f"SELECT face_model_load('{name}', '\\x{weights}'::bytea, '{preset}', '{descriptor}');")
-        return self.run(query).strip()
+        return name
 
     def embed(self, pictures, model):
         """Aligned BGR pictures -> unit vectors float32 [n, dims]."""

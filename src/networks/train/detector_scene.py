@@ -81,7 +81,10 @@ class SceneMaker:
         self.empty_share = self._even(pictures.source[self.empty])
         self.whole_share = self._even(pictures.source[self.whole])
         self.masks = [self._mask() for _ in range(100)]
-        self.noise = self.rng.normal(0, 1, (3, NOISE, NOISE, 3)).astype(np.float32)
+        self.noise = self._noise_planes()
+
+    def _noise_planes(self):
+        return self.rng.normal(0, 1, (3, NOISE, NOISE, 3)).astype(np.float32)
 
     @staticmethod
     def _even(source):

@@ -3,21 +3,20 @@
   python3 landmark_evaluate.py RUN/state.pt landmarks.onnx --yunet MODELS --crops STORE --pictures STORE --photos FOLDER
                                [--detector detector.onnx] [--mosaics 100] [--cache FILE] [--faces STORE]
 
-Pictures, faces and measures are those of detector_evaluate.py --shifts; the place of each face comes from
+Pictures and faces are those of detector_evaluate.py --shifts, and --cache is the same file. The place of a face comes from
   box         YuNet's box, shifted by 6 % and scaled by 8 % (standard deviations)
   points      YuNet's landmarks, each coordinate off by 7 % of the eye distance, which makes 9 % of distance
   detector    the detector's own landmarks, where it finds the face (--detector)
 and the network is run --rounds times, each time on the crop aligned by what it said before. Given are mean distances in
-per cent of the eye distance: to YuNet, to its steady landmarks, and that of the input and of YuNet itself to the latter;
-all faces, then by the longer side of the box. --cache keeps the pictures with YuNet's faces in a file.
+per cent of the eye distance, to YuNet / to its steady landmarks; all faces, then by the longer side of the box.
 
 YuNet says different things of one face at different sizes, also on average over shifts. --faces: held-out faces with the
-mean over many looks at sizes of 45 to 160 pixels (landmark_store.py --held-out), seen by the network at the sizes given,
-from points that are off as above.
+mean over many looks at sizes of 45 to 160 pixels (landmark_store.py --held-out), seen at the sizes given by the network,
+from points that are off as above and behind the detector, and by YuNet, once and again: "again" is the distance between
+two of its looks at about one size, the second mirrored and at another place.
 """
 import argparse
 import os
-import pickle
 
 import cv2
 import numpy as np
@@ -84,9 +83,9 @@ class Inputs:
 
 
 def rows_of(network, items, give, rounds):
-    """Per face: size, distances of YuNet to steady, input to steady, then of each round to YuNet and to steady."""
+    """Per face its size, then distances to YuNet and to steady: YuNet's own, the input's, those of each round."""
     rows = []
-    for canvas, _, faces, steady, *_ in items:
+    for canvas, faces, steady in items:
         good = np.isfinite(steady).all((1, 2)) if len(faces) else np.zeros(0, bool)
         if not good.any():
             continue
@@ -98,15 +97,15 @@ def rows_of(network, items, give, rounds):
         results = follow(network, canvas, [matrices[i] for i in found], rounds)
         for k, i in enumerate(found):
             points = faces[i, 4:14].reshape(5, 2)
-            row = [faces[i, 2:4].max(), distance(steady[i], points, steady[i]), distance(steady[i], given[i], steady[i])]
-            for result in results:
-                row += [distance(points, result[k], points), distance(steady[i], result[k], steady[i])]
+            row = [faces[i, 2:4].max()]
+            for said in (points, given[i], *(result[k] for result in results)):
+                row += [distance(points, said, points), distance(steady[i], said, steady[i])]
             rows.append(row)
     return np.array(rows)
 
 
 def report(name, rows, rounds):
-    print(f'  {name}: {len(rows)} faces, distance in % of the eyes: to YuNet, steady: to its mean over shifts')
+    print(f'  {name}: {len(rows)} faces, distance in % of the eyes, to YuNet / to its mean over shifts')
     if not len(rows):
         return
     for low, high in ((0, 10000), *zip(SIZES, SIZES[1:])):
@@ -115,52 +114,76 @@ def report(name, rows, rounds):
             continue
         mean = 100 * part[:, 1:].mean(0)
         text = 'all sizes   ' if low == 0 and high == 10000 else 'from %4d px' % low
-        text += ' %4d faces  yunet %5.2f  input %5.2f' % (len(part), mean[0], mean[1])
-        for r in range(rounds):
-            text += '  round %d: %5.2f steady %5.2f (median %5.2f)' % (
-                r + 1, mean[2 + 2 * r], mean[3 + 2 * r], 100 * np.median(part[:, 4 + 2 * r]))
+        text += ' %4d faces' % len(part)
+        for k, what in enumerate(['yunet', 'input', *(f'round {r + 1}' for r in range(rounds))]):
+            if np.isfinite(mean[2 * k]):
+                text += '  %s %5.2f / %5.2f' % (what, mean[2 * k], mean[2 * k + 1])
         print('    ' + text, flush=True)
 
 
 def yunet_errors(folder, pictures, faces, size):
-    """Distances of one look of YuNet's at about that size; faces that it does not find are left out."""
+    """Distances of one look of YuNet's at about that size, and of that look to another one; faces that it does not find are
+    left out."""
     scale = size / np.mean([f[2:4].max() for f in faces])
-    found = Looker(folder, (0.97 * scale, 1.03 * scale))(pictures, faces, 1)
-    return [distance(f[4:14].reshape(5, 2), look[0, 4:14].reshape(5, 2), f[4:14].reshape(5, 2))
-            for f, look in zip(faces, found) if len(look)]
+    found = Looker(folder, (0.97 * scale, 1.03 * scale))(pictures, faces, 2)
+    looks = [(f[4:14].reshape(5, 2), look[:, 4:14].reshape(-1, 5, 2)) for f, look in zip(faces, found) if len(look)]
+    return ([distance(points, look[0], points) for points, look in looks],
+            [distance(look[1], look[0], points) for points, look in looks if len(look) == 2])
 
 
-def against_consensus(network, store, folder, sizes=(16, 24, 32, 48, 72, 112)):
+def reduced(picture, face, size):
+    """The picture with its face as large as that; coordinates count from the centres of pixels."""
+    scale = size / face[2:4].max()
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    scale = len(small) / len(picture)
+    face = face * scale
+    face[[0, 1, *range(4, 14)]] += (scale - 1) / 2
+    return small, face
+
+
+def detected_points(detector, picture, face, rng):
+    """The detector's landmarks of a face somewhere on a black canvas, or None."""
+    side = len(picture)
+    room = (side + 63) // 32 * 32
+    x, y = rng.integers(0, room - side + 1, 2)
+    canvas = np.zeros((room, room, 3), np.uint8)
+    canvas[y:y + side, x:x + side] = picture
+    ours = detect(detector, canvas, 0.6)
+    ours[:, [0, 1, *range(4, 14)]] -= np.tile((x + EDGE, y + EDGE), 6).astype(np.float32)
+    match = overlap(face[None], ours)[0]
+    return ours[match.argmax(), 4:14].reshape(5, 2) if match.max(initial=0) > 0.4 else None
+
+
+def against_consensus(network, store, folder, detector=None, sizes=(16, 24, 32, 48, 72, 112)):
     """Distance to many looks' mean by size of the face, and that of the points given and of YuNet's single look."""
     rows, rng = np.flatnonzero(store.held_out), np.random.default_rng(8)
     pictures, faces = [store[row][0] for row in rows], [store[row][1][0] for row in rows]
     for size in sizes:
-        errors, given = [], []
+        errors, behind, places = [], [], np.random.default_rng(size)
         for picture, face in zip(pictures, faces):
-            scale = size / face[2:4].max()
-            small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            scale = len(small) / len(picture)
-            points = face[4:14].reshape(5, 2) * scale + (scale - 1) / 2
+            small, face = reduced(picture, face, size)
+            points = face[4:14].reshape(5, 2)
             start = points + rng.normal(0, 0.07, (5, 2)) * np.linalg.norm(points[0] - points[1])
-            given.append(distance(points, start, points))
-            errors.append(distance(points, refine(network, small, [aligned_matrix(start)])[0], points))
-        yunet = yunet_errors(folder, pictures, faces, size)
-        print('    %4d px  %4d faces  input %5.2f  network %5.2f (median %5.2f)  yunet %5.2f of %d faces' % (
-            size, len(errors), 100 * np.mean(given), 100 * np.mean(errors), 100 * np.median(errors),
-            100 * np.mean(yunet or [0]), len(yunet)), flush=True)
+            found = detected_points(detector, small, face, places) if detector else None
+            for given, out in ((start, errors), (found, behind)):
+                if given is not None:
+                    refined = refine(network, small, [aligned_matrix(given)])[0]
+                    out.append([distance(points, said, points) for said in (given, refined)])
+        yunet, again = yunet_errors(folder, pictures, faces, size)
+        text = '%4d px  %4d faces  input %5.2f  network %5.2f (median %5.2f)' % (
+            size, len(errors), *100 * np.mean(errors, 0), 100 * np.median(errors, 0)[1])
+        if behind:
+            text += '  detector %5.2f  network %5.2f of %d faces' % (*100 * np.mean(behind, 0), len(behind))
+        print('    %s  yunet %5.2f of %d faces, again %5.2f of %d' % (
+            text, 100 * np.mean(yunet or [0]), len(yunet), 100 * np.mean(again or [0]), len(again)), flush=True)
 
 
 def load_material(args):
-    if args.cache and os.path.exists(args.cache):
-        with open(args.cache, 'rb') as file:
-            return pickle.load(file)
-    args.empty, args.shifts = 0, True
+    """Photos and mosaics as (canvas, certain faces, their steady landmarks)."""
+    args.empty, args.shifts = 0, args.mosaics
     material = Material(args)
-    if args.cache:
-        with open(args.cache + '.tmp', 'wb') as file:
-            pickle.dump(material, file)
-        os.replace(args.cache + '.tmp', args.cache)
-    return material
+    return {'photos': [(canvas, certain, steady) for _, canvas, _, certain, steady in material.photos],
+            'mosaics': [(canvas, certain, steady) for canvas, _, certain, steady, _ in material.mosaics]}
 
 
 def main():
@@ -174,18 +197,19 @@ def main():
     parser.add_argument('--faces', help='store of held-out faces')
     parser.add_argument('--mosaics', type=int, default=100)
     parser.add_argument('--rounds', type=int, default=2)
-    parser.add_argument('--cache')
+    parser.add_argument('--cache', help="file of YuNet's answers, made when missing")
     args = parser.parse_args()
     torch.set_num_threads(1)
     material = load_material(args)
+    detector = load_detector(args.detector)[0] if args.detector else None
     for path in args.networks:
         network, seen = load_landmarker(path)
         print(f'{os.path.basename(path)}: seen {seen}')
         if args.faces:
             print('  held-out faces, points, distance to the mean of many looks')
-            against_consensus(network, Store(args.faces), args.yunet)
-        for place, items in (('photos', material.photos), ('mosaics', material.mosaics)):
-            inputs = Inputs(args.detector and load_detector(args.detector)[0])
+            against_consensus(network, Store(args.faces), args.yunet, detector)
+        for place, items in material.items():
+            inputs = Inputs(detector)
             for name, give in (('box', inputs.box), ('points', inputs.points), ('detector', inputs.detected)):
                 if name != 'detector' or args.detector:
                     report(f'{place}, {name}', rows_of(network, items, give, args.rounds), args.rounds)

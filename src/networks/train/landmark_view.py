@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 
 from augment import ViewMaker
-from detector_scene import SceneMaker, mirror, move
+from detector_scene import SceneMaker, move
 from landmark_crop import SIDE, aligned_matrix, box_matrix, chain, map_points, sample, scale_of
 from landmark_store import PATCH, unit
 
+MIRROR = np.array([[-1.0, 0, PATCH - 1], [0, 1, 0]])        # faces of this store count from the centres of pixels
 BORDERS = cv2.BORDER_CONSTANT, cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE      # 40, 40 and 20 % of the views
 
 
@@ -29,7 +30,7 @@ class FaceViews(SceneMaker):
     def __init__(self, store, seed, aligned=0.8):
         self.store, self.aligned = store, aligned
         self.rng = np.random.default_rng(seed)
-        self.noise = self.rng.normal(0, 1, (3, 400, 400, 3)).astype(np.float32)
+        self.noise = self._noise_planes()
         self.occluder = ViewMaker(seed)
 
     def __call__(self, row, count=1):
@@ -51,7 +52,7 @@ class FaceViews(SceneMaker):
             patch = patch.copy()                       # of the pack's crops this is the 112 template
             patch[24:136, 24:136] = self.occluder._occlude(patch[24:136, 24:136])
         if rng.random() < 0.5:
-            patch, faces = mirror(patch, faces)
+            patch, faces = patch[:, ::-1], move(faces, MIRROR, True)
         face, longer = faces[0], faces[0, 2:4].max()
         size = longer if rng.random() < 0.4 else min(longer, np.exp(rng.uniform(np.log(13), np.log(longer))))
         side = max(8, round(PATCH * size / longer))

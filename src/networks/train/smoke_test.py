@@ -104,11 +104,57 @@ def detector(args, folder):
     check('found' in text, 'the detector is compared with YuNet')
 
 
+def views_are_whole(faces):
+    """Damage is drawn at random, and some kinds are rare: a few hundred views have all of them."""
+    from detector_store import Store
+    from landmark_view import FaceViews
+    store = Store(faces)
+    views = FaceViews(store, 1)
+    return all(crop.shape == (64, 64, 3) and points.shape == (5, 2)
+               for i in range(400) for crop, points, _ in views(i % len(store)))
+
+
+def labels_move_along():
+    """A face whose nose tip is the only light in the picture."""
+    import numpy as np
+    from landmark_view import FaceViews
+
+    class Plain(FaceViews):
+        def _damage(self, out, smallest):
+            return out
+    y, x = np.mgrid[:160, :160]
+    light = (255 * np.exp(-((x - 70.25) ** 2 + (y - 92.5) ** 2) / 72)).astype(np.uint8)
+    face = np.array([[40, 36, 80, 100, 62, 68, 95, 70, 70.25, 92.5, 66, 112, 92, 113, 0.02]], np.float32)
+    views = Plain([(np.repeat(light[..., None], 3, 2), face)], 2)
+    views.occluder._occlude = lambda picture: picture
+    errors = []
+    for _ in range(60):
+        patch, moved = views._picture(0)
+        weight = patch[..., 0] / patch[..., 0].sum(dtype=float)
+        grid = np.mgrid[:len(patch), :len(patch)]
+        errors.append(np.hypot((weight * grid[1]).sum() - moved[8], (weight * grid[0]).sum() - moved[9]))
+    return max(errors) < 0.1
+
+
+def photo_with_face(crops, folder):
+    """A folder with one photo, a crop on grey."""
+    import cv2
+    from detector_store import Store
+    store, photos = Store(crops), os.path.join(folder, 'photos')
+    os.mkdir(photos)
+    best = store[store.best.argmax()][0]
+    photo = cv2.copyMakeBorder(best, 80, 80, 80, 80, cv2.BORDER_CONSTANT, value=(90, 90, 90))
+    cv2.imwrite(os.path.join(photos, 'face.png'), photo)
+    return photos
+
+
 def landmarks(args, folder):
     """Steady labels for the detector's crops, a few steps, a stop and a resume, export, a restart from the export."""
-    crops, pictures, faces, out, onnx = (os.path.join(folder, name) for name in (
-        'crops', 'pictures', 'faces', 'landmark_run', 'landmarks.onnx'))
+    crops, pictures, faces, looks, out, onnx = (os.path.join(folder, name) for name in (
+        'crops', 'pictures', 'faces', 'looks', 'landmark_run', 'landmarks.onnx'))
     run('landmark_store.py', '--yunet', args.models, '--crops', crops, '--out', faces, '--limit', 150)
+    check(views_are_whole(faces), 'views with every kind of damage')
+    check(labels_move_along(), 'labels of mirrored and reduced faces are where the landmarks are')
     learn = ['--faces', faces, '--warmup', 20, '--batch', 48]
     run('landmark_train.py', *learn, '--out', out, '--samples', 480)
     text = run('landmark_train.py', *learn, '--out', out, '--samples', 9600, '--cooldown-samples', 4800)
@@ -120,9 +166,18 @@ def landmarks(args, folder):
     text = run('landmark_train.py', *learn, '--out', os.path.join(folder, 'landmark_second'), '--init', onnx,
                '--samples', 9744, '--helpers', 1)
     check('at 9600 samples' in text, 'the landmark network starts from an exported one')
-    text = run('landmark_evaluate.py', onnx, '--yunet', args.models, '--crops', crops, '--pictures', pictures,
-               '--photos', os.path.join(folder, 'empty'), '--mosaics', 3)
-    check('steady' in text, 'the landmark network is compared with YuNet')
+    run('landmark_store.py', '--yunet', args.models, '--crops', crops, '--out', looks, '--held-out', '--looks', 4,
+        '--limit', 4)
+    compare = ['landmark_evaluate.py', onnx, '--yunet', args.models, '--crops', crops, '--pictures', pictures,
+               '--photos', photo_with_face(crops, folder), '--mosaics', 3, '--faces', looks,
+               '--detector', os.path.join(folder, 'detector.onnx'), '--cache', os.path.join(folder, 'answers')]
+    text = run(*compare)
+    seen = re.findall(r'(photos|mosaics), (box|points): ([0-9]+) faces', text)
+    check(len(seen) == 4 and all(int(count) for *_, count in seen), 'the landmark network is compared with YuNet')
+    check(re.search(r'72 px +[1-9].*yunet +[0-9.]+ of [1-9][0-9]* faces', text), 'and with many looks')
+    check(run(*compare) == text, "with YuNet's answers kept, the same")
+    text = run('landmark_recognition.py', onnx, '--embedder', os.path.join(folder, 'student.onnx'), '--data', args.data)
+    check('refined' in text, 'crops aligned anew are recognised')
 
 
 def main():
