@@ -108,6 +108,16 @@ for format in text binary; do
 	done
 done
 
+# ---- a network of this library, loaded under another name -------------------
+sql postgres -c 'CREATE DATABASE d' -c 'CREATE DATABASE e'
+sql d -c 'CREATE EXTENSION facerec' -c 'DELETE FROM facerec_models WHERE builtin' -c 'CREATE TABLE input (name text, data bytea)'
+files src/networks/*.onnx | sql d -c '\copy input FROM STDIN'
+sql d -c "SELECT face_model_load('points', data, 'landmarks-5') FROM input WHERE name = 'landmarks.onnx'" -c "SELECT face_model_load('finder', data, 'yunet', '{\"max_faces\": 3}') FROM input WHERE name = 'detector.onnx'" >/dev/null
+"$bin/pg_dump" -h "$dir" -p 5432 -U postgres d | sql e >"$dir/restore.log" 2>&1 && restored=yes || restored=no
+is "$restored" yes 'a dump with a network of this library under another name is restored'
+[ $restored = yes ] || sed 's/^/# /' "$dir/restore.log"
+is "$(sql e -c "SELECT string_agg(name, ' ' ORDER BY name) FROM facerec_models")" 'facerec-detector facerec-embedder finder points' 'it takes the place of the builtin one'
+
 # ---- a damaged row does not come in ----------------------------------------
 sed 's/127\.5/127.6/' "$dir/models.text" >"$dir/models.bad"
 sql b -c 'TRUNCATE ext.facerec_models'

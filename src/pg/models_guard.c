@@ -205,8 +205,8 @@ delete_builtin(Relation table, HeapTuple tuple)
 	systable_endscan(scan);
 }
 
-/* WARNING when the row uses a builtin model that is not there: no other row
- * will bring that. */
+/* WARNING when the row uses a builtin model that is not there: hardly any other
+ * row will bring that. */
 static void
 warn_missing_builtin(HeapTuple tuple, TupleDesc descriptor)
 {
@@ -228,12 +228,15 @@ warn_missing_builtin(HeapTuple tuple, TupleDesc descriptor)
 		if (fr_builtin_is_name(label) &&
 			!fr_catalog_find_fingerprint(fr_catalog_parse_fingerprint(label),
 										 &row))
-			ereport(WARNING,
-					(errmsg("face model \"%s\" does not work without \"%s\"",
-							get_text(tuple, descriptor, "name"), label),
-					 errdetail("That model came with another version of "
-							   "facerec."),
-					 errhint("Load it from its file, under another name.")));
+			ereport(
+				WARNING,
+				(errmsg("face model \"%s\" needs \"%s\", which is not there",
+						get_text(tuple, descriptor, "name"), label),
+				 errdetail("That model came with the extension, perhaps with "
+						   "another version."),
+				 errhint("If SELECT facerec_models_install() does not add "
+						 "it, load it from its file, under another "
+						 "name.")));
 	}
 }
 
