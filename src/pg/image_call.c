@@ -102,7 +102,9 @@ report_image(const FrCall *call, FrStatus status, int level)
 				 errmsg("image of %d x %d pixels exceeds "
 						"facerec.max_image_pixels",
 						info.width, info.height),
-				 errdetail("The limit is %zu pixels.", fr_call_max_pixels())));
+				 errdetail("The limit is %zu pixels.", fr_call_max_pixels()),
+				 errhint("Reduce the image before inserting it, or have a "
+						 "superuser raise the limit.")));
 		return;
 	}
 	fr_report(level, status, &call->error, "could not decode image",

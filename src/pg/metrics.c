@@ -173,7 +173,7 @@ raise_no_threshold(uint32 fingerprint, double fmr, const FrError *error)
 	fr_raise(FR_ERR_ARGUMENT, error,
 			 psprintf("no threshold for model \"%s\" at false match rate %g",
 					  fr_catalog_model_label(fingerprint), fmr),
-			 "Add a calibration to facerec_thresholds.");
+			 "Add or correct its rows in facerec_thresholds.");
 }
 
 /* Find the threshold of a model; ERROR when there is none.  Warns once, and
