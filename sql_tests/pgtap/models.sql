@@ -57,7 +57,7 @@ SELECT is_empty($$SELECT name FROM facerec_models,
 	LATERAL (SELECT coalesce(jsonb_object_agg(key, right(value #>> '{}', 8)), '{}') AS used FROM jsonb_each(descriptor) WHERE key IN ('detector', 'landmarks')) u
 	WHERE builtin AND fingerprint <> encode(substr(sha256(sha256 || convert_to(' preset=' || preset || ' dims=' || dims || ' descriptor=' || (descriptor || used), 'UTF8')), 1, 4), 'hex')$$,
 	'also those of builtin models');
-SELECT is(descriptor->>'landmarks', (SELECT name || '@' || fingerprint FROM facerec_models WHERE name = 'facerec-landmarks'), 'the builtin detector uses the builtin landmarks')
+SELECT is(descriptor->>'landmarks', coalesce((SELECT name || '@' || fingerprint FROM facerec_models WHERE name = 'facerec-landmarks'), 'missing'), 'the builtin detector uses the builtin landmarks')
 FROM facerec_models WHERE name = 'facerec-detector';
 
 -- ---- fingerprints ----------------------------------------------------------
