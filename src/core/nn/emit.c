@@ -340,7 +340,7 @@ emit_map(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 static FrStatus
 emit_activate(FrPlanner *planner, const FrUnit *unit, FrStep *step)
 {
-	size_t count;
+	size_t count = 0; /* a shape that was inferred can be counted */
 
 	fr_shape_count(&planner->graph->values[unit->output].shape, &count);
 	step->u.activate.input = fr_slot_data(planner, unit->in_slot);
