@@ -660,7 +660,7 @@ poison(FrPlan *plan)
 
 		for (int i = 0; i < plan->graph.input_count; i++)
 		{
-			size_t count;
+			size_t count = 0;
 
 			fr_shape_count(&plan->input_shapes[i], &count);
 			if (p >= plan->inputs[i] && p < plan->inputs[i] + count)
