@@ -62,9 +62,12 @@ sql 5432 -c "VACUUM FULL face" \
 wait_standby
 coproc STANDBY { psql -p 5433 2>&1; }
 standby_pid=$STANDBY_PID
-trap '' PIPE # a cancelled session
-say() { echo "$1" >&"${STANDBY[1]}"; }
-hear() { read -r -t 60 -u "${STANDBY[0]}" answer || answer='no answer'; }
+# A session that the server ends takes the array along, and what is said to it
+# breaks the pipe.
+exec {listen}<&"${STANDBY[0]}" {speak}>&"${STANDBY[1]}"
+trap '' PIPE
+say() { echo "$1" >&"$speak" || true; }
+hear() { read -r -t 60 -u "$listen" answer || answer='no answer'; }
 say 'SET enable_seqscan = off; SET enable_sort = off; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM face;'
 hear
 count=$answer
@@ -80,7 +83,7 @@ if [[ $answer =~ ^[0-9]+$ ]]; then
 else
 	is "$(grep -c 'due to conflict with recovery' <<<"$answer")" 1 'replay ended the cursor'
 fi
-say 'COMMIT; \q' || true
+say 'COMMIT; \q'
 wait "$standby_pid" || true
 
 wait_standby
