@@ -239,7 +239,7 @@ SQL = """-- ---- thresholds that come with the extension -----------------------
 INSERT INTO facerec_thresholds
 	(model, fmr, threshold, fnmr, n_impostor, n_genuine, source, calibrated_at)
 SELECT point.*, {genuine_count},
-	'strangers: CelebA crops, but for pairs that another network takes for one person; same person: 1,500 pairs of film frames (imfdb8; small, many in profile), 1,500 of portraits (orl40)'
+	'strangers: CelebA crops, but for pairs that ' || CASE WHEN model ~ '^{student}' THEN 'its teachers take' ELSE 'another network takes' END || ' for one person; same person: 1,500 pairs of film frames (imfdb8; small, many in profile), 1,500 of portraits (orl40)'
 	|| CASE WHEN model ~ '^{student}' THEN '; most of these crops were trained on, unlabelled' ELSE '' END,
 	'{date}'
 FROM (VALUES
