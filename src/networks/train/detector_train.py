@@ -11,13 +11,13 @@ import argparse
 import collections
 import copy
 import os
-import signal
 import time
 
 import numpy as np
 import torch
 import torch.nn as nn
 
+import training
 from crop_pack import write_torch
 from detector_loss import assign, losses
 from detector_net import CONFIG, Detector
@@ -101,18 +101,9 @@ class Trainer:
             entry[which] = (canvas, *assign(faces, entry[3], side))
         return entry[which]
 
-    def rate(self):
-        """Warm-up, plateau, linear cool-down to zero over the last part of the samples or of the minutes."""
-        args, left = self.args, 1.0
-        if args.cooldown_samples:
-            left = (args.samples - self.seen) / args.cooldown_samples
-        if args.cooldown_minutes:
-            left = min(left, (args.minutes - (time.time() - self.begun) / 60) / args.cooldown_minutes)
-        return args.rate * min(1.0, (self.steps + 1) / args.warmup) * max(0.0, min(1.0, left))
-
     def step(self):
         for group in self.optimizer.param_groups:
-            group['lr'] = self.rate()
+            group['lr'] = training.learning_rate(self)
         x, *wanted = self.batch()
         device = 'cpu' if self.device == 'cpu' else 'cuda'
         with torch.autocast(device, torch.bfloat16, enabled=device != 'cpu' or has_fast_bf16()):
@@ -122,15 +113,7 @@ class Trainer:
         (score + self.args.box * box + self.args.points * points).backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
         self.optimizer.step()
-        self.steps += 1
-        self.seen += self.args.batch
-        with torch.no_grad():
-            keep = min(self.args.average, (1 + self.steps) / (20 + self.steps))
-            for old, new in zip(self.average.state_dict().values(), self.net.state_dict().values()):
-                if old.dtype.is_floating_point:
-                    old.mul_(keep).add_(new, alpha=1 - keep)
-        values = [score.item(), box.item(), points.item()]
-        self.smooth = values if self.smooth is None else [.98 * a + .02 * b for a, b in zip(self.smooth, values)]
+        training.count_step(self, self.args.batch, [score.item(), box.item(), points.item()])
 
     def report(self):
         seconds, samples = time.time() - self.begun, self.seen - self.seen_begun
@@ -141,55 +124,24 @@ class Trainer:
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    training.add_options(parser, batch=16, rate=2e-3, weight_decay=0.02, warmup=300, average=0.999, save_every=120)
     parser.add_argument('--crops', required=True)
     parser.add_argument('--pictures', required=True)
-    parser.add_argument('--out', required=True)
-    parser.add_argument('--init', help='exported network to start from')
-    parser.add_argument('--samples', type=float, default=1e9, help='stop when so many have been seen in all')
-    parser.add_argument('--minutes', type=float, default=1e9, help='stop so long after this start')
-    parser.add_argument('--cooldown-samples', type=float, default=0)
-    parser.add_argument('--cooldown-minutes', type=float, default=0)
-    parser.add_argument('--batch', type=int, default=16)
-    parser.add_argument('--rate', type=float, default=2e-3)
-    parser.add_argument('--weight-decay', type=float, default=0.02)
-    parser.add_argument('--warmup', type=int, default=300, help='steps')
-    parser.add_argument('--average', type=float, default=0.999, help='of the moving average, per step')
     parser.add_argument('--box', type=float, default=1.0, help='weight of the box term')
     parser.add_argument('--points', type=float, default=2.0, help='weight of the landmarks term')
-    parser.add_argument('--save-every', type=float, default=120, help='seconds')
-    parser.add_argument('--keep-every', type=float, default=0, help='also keep the average every so many samples')
     parser.add_argument('--uses', type=float, default=2, help='how often a scene is seen on average')
     parser.add_argument('--hard', help='places that look like faces, from detector_mine.py')
     parser.add_argument('--freeze-stem', action='store_true', help='leave the first layer as it is; for long plateaus')
-    parser.add_argument('--seed', type=int, default=7)
-    parser.add_argument('--device', default='cpu')
     return parser.parse_args()
 
 
 def main():
     args = arguments()
-    torch.set_num_threads(1)
-    torch.manual_seed(args.seed)
-    os.makedirs(args.out, exist_ok=True)
+    training.prepare(args)
     trainer = Trainer(args)
     trainer.restore()
     print('parameters %d' % sum(p.numel() for p in trainer.net.parameters()), flush=True)
-    stopped = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.append(1))
-    saved, kept = time.time(), trainer.seen
-    while not stopped and trainer.seen < args.samples and time.time() - trainer.begun < 60 * args.minutes:
-        trainer.step()
-        if trainer.steps % 50 == 0:
-            trainer.report()
-        if time.time() - saved > args.save_every:
-            trainer.save()
-            saved = time.time()
-        if args.keep_every and trainer.seen - kept >= args.keep_every:
-            write_torch(os.path.join(args.out, 'average_%08d.pt' % trainer.seen), trainer.save())
-            saved, kept = time.time(), trainer.seen
-    write_torch(os.path.join(args.out, 'final.pt'), trainer.save())
-    print('stopped at', trainer.seen, flush=True)
+    training.run(trainer)
 
 
 if __name__ == '__main__':

@@ -11,13 +11,13 @@ import argparse
 import copy
 import functools
 import os
-import signal
 import time
 
 import numpy as np
 import torch
 import torch.nn as nn
 
+import training
 from crop_pack import write_torch
 from detector_store import Store
 from helpers import Helpers
@@ -142,30 +142,13 @@ class Trainer:
                                           steps=self.steps, smooth=self.smooth))
         return average
 
-    def rate(self):
-        """Warm-up, plateau, linear cool-down to zero over the last part of the samples or of the minutes."""
-        args, left = self.args, 1.0
-        if args.cooldown_samples:
-            left = (args.samples - self.seen) / args.cooldown_samples
-        if args.cooldown_minutes:
-            left = min(left, (args.minutes - (time.time() - self.begun) / 60) / args.cooldown_minutes)
-        return args.rate * min(1.0, (self.steps + 1) / args.warmup) * max(0.0, min(1.0, left))
-
     def step(self):
         for group in self.optimizer.param_groups:
-            group['lr'] = self.rate()
+            group['lr'] = training.learning_rate(self)
         terms = self.helpers.step(self.worker.compute)
         nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
         self.optimizer.step()
-        self.steps += 1
-        self.seen += self.args.batch * len(terms)
-        with torch.no_grad():
-            keep = min(self.args.average, (1 + self.steps) / (20 + self.steps))
-            for old, new in zip(self.average.state_dict().values(), self.net.state_dict().values()):
-                if old.dtype.is_floating_point:
-                    old.mul_(keep).add_(new, alpha=1 - keep)
-        values = [sum(column) / len(terms) for column in zip(*terms)]
-        self.smooth = values if self.smooth is None else [.98 * a + .02 * b for a, b in zip(self.smooth, values)]
+        training.count_step(self, self.args.batch * len(terms), [sum(column) / len(terms) for column in zip(*terms)])
 
     def report(self):
         seconds, samples = time.time() - self.begun, self.seen - self.seen_begun
@@ -176,47 +159,20 @@ class Trainer:
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    training.add_options(parser, batch=96, rate=2e-3, weight_decay=0.02, warmup=200, average=0.998, save_every=60)
     parser.add_argument('--faces', required=True)
-    parser.add_argument('--out', required=True)
-    parser.add_argument('--init', help='exported network to start from')
-    parser.add_argument('--samples', type=float, default=1e9, help='stop when so many have been seen in all')
-    parser.add_argument('--minutes', type=float, default=1e9, help='stop so long after this start')
-    parser.add_argument('--cooldown-samples', type=float, default=0)
-    parser.add_argument('--cooldown-minutes', type=float, default=0)
-    parser.add_argument('--batch', type=int, default=96, help='of each process')
     parser.add_argument('--helpers', type=int, default=0, help='further processes that compute gradients')
-    parser.add_argument('--rate', type=float, default=2e-3)
-    parser.add_argument('--weight-decay', type=float, default=0.02)
-    parser.add_argument('--warmup', type=int, default=200, help='steps')
-    parser.add_argument('--average', type=float, default=0.998, help='of the moving average, per step')
-    parser.add_argument('--save-every', type=float, default=60, help='seconds')
-    parser.add_argument('--seed', type=int, default=7)
-    parser.add_argument('--device', default='cpu')
     return parser.parse_args()
 
 
 def main():
     args = arguments()
-    torch.set_num_threads(1)
-    torch.manual_seed(args.seed)
-    os.makedirs(args.out, exist_ok=True)
+    training.prepare(args)
     trainer = Trainer(args)
     trainer.restore()
     print('parameters %d' % sum(p.numel() for p in trainer.net.parameters()), flush=True)
-    stopped = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.append(1))
-    saved = time.time()
-    while not stopped and trainer.seen < args.samples and time.time() - trainer.begun < 60 * args.minutes:
-        trainer.step()
-        if trainer.steps % 50 == 0:
-            trainer.report()
-        if time.time() - saved > args.save_every:
-            trainer.save()
-            saved = time.time()
-    write_torch(os.path.join(args.out, 'final.pt'), trainer.save())
+    training.run(trainer)
     trainer.helpers.close()
-    print('stopped at', trainer.seen, flush=True)
 
 
 if __name__ == '__main__':

@@ -17,13 +17,13 @@ import argparse
 import copy
 import functools
 import os
-import signal
 import time
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+import training
 from bank_reader import BankReader
 from crop_pack import write_json, write_torch
 from helpers import Helpers
@@ -38,10 +38,10 @@ class Worker:
 
     def __init__(self, args, index):
         self.args = args
-        self.student = Student(**CONFIG).to(memory_format=torch.channels_last).to(args.device)
+        self.net = Student(**CONFIG).to(memory_format=torch.channels_last).to(args.device)
         self.projection = nn.Conv2d(CONFIG['widths'][-1], 64, 1).to(args.device)
-        self.weights = list(self.student.parameters()) + list(self.projection.parameters())
-        self.statistics = [b for b in self.student.buffers() if b.dtype.is_floating_point]
+        self.weights = list(self.net.parameters()) + list(self.projection.parameters())
+        self.statistics = [b for b in self.net.buffers() if b.dtype.is_floating_point]
         self.basis = TargetBasis(args.basis)
         self.basis.embedding = self.basis.embedding.to(args.device)
         self.reader = BankReader(args.bank, args.batch, [args.seed, index, int(time.time())], args.minimum_rows)
@@ -51,8 +51,8 @@ class Worker:
         device = 'cpu' if self.args.device == 'cpu' else 'cuda'
         target = self.basis.target(pair)
         with torch.autocast(device, torch.bfloat16, enabled=device != 'cpu' or has_fast_bf16()):
-            features = self.student.features(x)
-            embedding, projected = self.student.head(features), self.projection(features)
+            features = self.net.features(x)
+            embedding, projected = self.net.head(features), self.projection(features)
         embedding = F.normalize(embedding.float())
         cosine = (1 - (embedding * target).sum(1)).mean()
         relation = ((embedding @ embedding.t() - target @ target.t()) ** 2).mean()
@@ -77,8 +77,8 @@ class Trainer:
     def __init__(self, args):
         self.args, self.device = args, args.device
         self.worker = Worker(args, 0)
-        self.student, self.projection = self.worker.student, self.worker.projection
-        self.average = copy.deepcopy(self.student)
+        self.net, self.projection = self.worker.net, self.worker.projection
+        self.average = copy.deepcopy(self.net)
         self.seen = self.steps = self.seen_begun = 0
         self.cpu_s = self.wall_s = 0.0
         weights = self.worker.weights
@@ -100,53 +100,36 @@ class Trainer:
     def restore(self):
         if os.path.exists(self.state_path):
             state = torch.load(self.state_path, map_location=self.device)
-            for name in ('student', 'average', 'projection', 'optimizer'):
-                getattr(self, name).load_state_dict(state[name])
+            for name, part in (('student', self.net), ('average', self.average), ('projection', self.projection),
+                               ('optimizer', self.optimizer)):
+                part.load_state_dict(state[name])
             self.seen, self.steps, self.smooth = state['seen'], state['steps'], state['smooth']
             self.cpu_s, self.wall_s = state['cpu_s'], state['wall_s']
         elif self.args.init:
             weights, config, self.seen = read_student(self.args.init)
-            if config != self.student.config:
+            if config != self.net.config:
                 raise SystemExit(f'{self.args.init} is another network: {config}')
             batches = [next(self.worker.reader)[0].to(self.device) for _ in range(8)]
-            self.student.load_folded(weights, batches)
-            self.average.load_state_dict(self.student.state_dict())
+            self.net.load_folded(weights, batches)
+            self.average.load_state_dict(self.net.state_dict())
         self.seen_begun = self.seen
         print('at %d samples' % self.seen, flush=True)
 
     def save(self):
         used = dict(cpu_s=self.cpu_s + self.cpu(), wall_s=self.wall_s + time.time() - self.begun)
-        average = dict(config=self.student.config, average=self.average.state_dict(), seen=self.seen, **used)
-        full = dict(average, student=self.student.state_dict(), projection=self.projection.state_dict(),
+        average = dict(config=self.net.config, average=self.average.state_dict(), seen=self.seen, **used)
+        full = dict(average, student=self.net.state_dict(), projection=self.projection.state_dict(),
                     optimizer=self.optimizer.state_dict(), steps=self.steps, smooth=self.smooth)
         write_torch(self.state_path, full)
         return average
 
-    def rate(self):
-        """Warm-up, plateau, linear cool-down to zero over the last part of the samples or of the minutes."""
-        args = self.args
-        left = 1.0
-        if args.cooldown_samples:
-            left = (args.samples - self.seen) / args.cooldown_samples
-        if args.cooldown_minutes:
-            left = min(left, (args.minutes - (time.time() - self.begun) / 60) / args.cooldown_minutes)
-        return args.rate * min(1.0, (self.steps + 1) / args.warmup) * max(0.0, min(1.0, left))
-
     def step(self):
         for group in self.optimizer.param_groups:
-            group['lr'] = self.rate()
+            group['lr'] = training.learning_rate(self)
         terms = self.helpers.step(self.worker.compute)
-        nn.utils.clip_grad_norm_(self.student.parameters(), 2.0)
+        nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
         self.optimizer.step()
-        self.steps += 1
-        self.seen += self.args.batch * len(terms)
-        with torch.no_grad():
-            keep = min(self.args.average, (1 + self.steps) / (20 + self.steps))
-            for old, new in zip(self.average.state_dict().values(), self.student.state_dict().values()):
-                if old.dtype.is_floating_point:
-                    old.mul_(keep).add_(new, alpha=1 - keep)
-        values = [sum(column) / len(terms) for column in zip(*terms)]
-        self.smooth = values if self.smooth is None else [.98 * a + .02 * b for a, b in zip(self.smooth, values)]
+        training.count_step(self, self.args.batch * len(terms), [sum(column) / len(terms) for column in zip(*terms)])
         if self.steps % 10 == 0:                       # the producers keep pace with this
             write_json(os.path.join(self.args.bank, 'seen.json'), self.seen)
 
@@ -159,57 +142,26 @@ class Trainer:
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    training.add_options(parser, batch=96, rate=3e-3, weight_decay=0.03, warmup=200, average=0.999, save_every=120)
     parser.add_argument('--bank', required=True)
     parser.add_argument('--basis', required=True)
-    parser.add_argument('--out', required=True)
-    parser.add_argument('--init', help='exported network to start from')
-    parser.add_argument('--samples', type=float, default=1e9, help='stop when so many have been seen in all')
-    parser.add_argument('--minutes', type=float, default=1e9, help='stop so long after this start')
-    parser.add_argument('--cooldown-samples', type=float, default=0)
-    parser.add_argument('--cooldown-minutes', type=float, default=0)
-    parser.add_argument('--batch', type=int, default=96, help='of each process')
     parser.add_argument('--helpers', type=int, default=0, help='further processes that compute gradients')
-    parser.add_argument('--rate', type=float, default=3e-3)
-    parser.add_argument('--weight-decay', type=float, default=0.03)
-    parser.add_argument('--warmup', type=int, default=200, help='steps')
-    parser.add_argument('--average', type=float, default=0.999, help='of the moving average, per step')
     parser.add_argument('--relation', type=float, default=5)
     parser.add_argument('--hint', type=float, default=0.3)
-    parser.add_argument('--save-every', type=float, default=120, help='seconds')
-    parser.add_argument('--keep-every', type=float, default=0, help='also keep the average every so many samples')
     parser.add_argument('--minimum-rows', type=int, default=3000, help='wait until the banks hold so many')
-    parser.add_argument('--seed', type=int, default=7)
-    parser.add_argument('--device', default='cpu')
     return parser.parse_args()
 
 
 def main():
     args = arguments()
-    torch.set_num_threads(1)
-    torch.manual_seed(args.seed)
-    os.makedirs(args.out, exist_ok=True)
+    training.prepare(args)
     trainer = Trainer(args)
     trainer.restore()
-    print('parameters %d, multiply-adds %.1f M' % (sum(p.numel() for p in trainer.student.parameters()),
+    print('parameters %d, multiply-adds %.1f M' % (sum(p.numel() for p in trainer.net.parameters()),
                                                   multiply_adds(trainer.average) / 1e6), flush=True)
-    stopped = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.append(1))
-    saved, kept = time.time(), trainer.seen
-    while not stopped and trainer.seen < args.samples and time.time() - trainer.begun < 60 * args.minutes:
-        trainer.step()
-        if trainer.steps % 50 == 0:
-            trainer.report()
-        if time.time() - saved > args.save_every:
-            trainer.save()
-            saved = time.time()
-        if args.keep_every and trainer.seen - kept >= args.keep_every:
-            write_torch(os.path.join(args.out, 'average_%08d.pt' % trainer.seen), trainer.save())
-            saved, kept = time.time(), trainer.seen
-    write_torch(os.path.join(args.out, 'final.pt'), trainer.save())
+    training.run(trainer)
     trainer.worker.reader.stop.set()
     trainer.helpers.close()
-    print('stopped at', trainer.seen, flush=True)
 
 
 if __name__ == '__main__':
