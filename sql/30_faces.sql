@@ -95,6 +95,12 @@ CREATE FUNCTION face_image_info(image bytea,
 COMMENT ON FUNCTION face_image_info(bytea) IS
 	'what the header of a picture says; NULLs for what cannot be read';
 
+CREATE FUNCTION face_image_error(image bytea) RETURNS text
+	AS 'MODULE_PATHNAME', 'facerec_face_image_error'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100000;
+COMMENT ON FUNCTION face_image_error(bytea) IS
+	'why a picture cannot be decoded, NULL when it can; reads it to its end';
+
 CREATE FUNCTION face_crop(image bytea, face box, margin real DEFAULT 0)
 	RETURNS bytea
 	AS 'MODULE_PATHNAME', 'facerec_face_crop'

@@ -18,6 +18,10 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE;
 END $$;
+-- face_image_error says of the same pictures that they cannot be read
+CREATE FUNCTION agrees(image bytea) RETURNS boolean LANGUAGE sql AS $$
+	SELECT (face_image_error(image) IS NOT NULL) = (try_embed(image) IN ('22P03', '0A000', '54000'))
+$$;
 -- what all other functions do with it: nothing, or the same error
 CREATE FUNCTION try_others(image bytea) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -49,10 +53,11 @@ SELECT face_embed(data) FROM file WHERE name = 'images/huge-header.jpg';
 SELECT face_embed(data) FROM file WHERE name = 'images/bomb.png';
 SELECT face_embed(substr(data, 1, 1000)) FROM file WHERE name = 'images/waves-444.jpg';
 SELECT face_embed(substr(data, 1, 300)) FROM file WHERE name = 'images/gray.png';
-SELECT name, try_embed(data), try_others(data) FROM file WHERE name ~ '^images/' AND name !~ 'person|twelve' ORDER BY name COLLATE "C";
+SELECT name, try_embed(data), agrees(data), try_others(data) FROM file WHERE name ~ '^images/' AND name !~ 'person|twelve' ORDER BY name COLLATE "C";
 SET facerec.max_image_pixels = 1000;
 SELECT face_embed(data) FROM file WHERE name = 'images/gray.png';
 SELECT face_crop(data, '(0,0),(1,1)') FROM file WHERE name = 'images/gray.png';
+SELECT face_image_error(data) FROM file WHERE name = 'images/gray.png';
 RESET facerec.max_image_pixels;
 
 \set VERBOSITY terse
@@ -60,18 +65,19 @@ SELECT face_embed(data) FROM file WHERE name = 'images/twelve-bit.jpg';
 \set VERBOSITY default
 
 -- truncated at every byte
-SELECT f.name, try_embed(substr(data, 1, n)) AS sqlstate, count(*), length(data)
+SELECT f.name, try_embed(substr(data, 1, n)) AS sqlstate, count(*), length(data), bool_and(agrees(substr(data, 1, n))) AS agrees
 FROM file f, generate_series(0, length(data) - 1) n
 WHERE f.name IN ('images/waves-gray.jpg', 'images/orientation-5.jpg', 'images/gray-2.png') GROUP BY 1, 2, 4 ORDER BY 1, 2;
 -- a byte changed everywhere: no crash; most changes cannot be noticed
-SELECT f.name, bool_and(try_embed(set_byte(data, n, get_byte(data, n) # 255)) IN ('no face', '22P03', '0A000', '54000')) AS survived
+SELECT f.name, bool_and(try_embed(set_byte(data, n, get_byte(data, n) # 255)) IN ('no face', '22P03', '0A000', '54000')) AS survived,
+	bool_and(agrees(set_byte(data, n, get_byte(data, n) # 255))) AS agrees
 FROM file f, generate_series(0, length(data) - 1) n
 WHERE f.name IN ('images/waves-gray.jpg', 'images/gray-2.png') GROUP BY 1 ORDER BY 1;
 -- random bytes, bare and behind each magic
 WITH RECURSIVE noise AS (
 	SELECT 1 AS n, sha512('seed') AS bytes UNION ALL SELECT n + 1, sha512(bytes) || bytes FROM noise WHERE n < 60)
 SELECT bool_and(try_embed(magic || bytes) IN ('22P03', '0A000', '54000')) AS refused, count(*),
-	count(face_image_info(magic || bytes)) AS never_raises
+	count(face_image_info(magic || bytes)) AS never_raises, bool_and(agrees(magic || bytes)) AS agrees
 FROM noise, (VALUES (''::bytea), ('\xffd8ffe0'), ('\xffd8ffdb'), ('\xffd8ffc0001108'), ('\x89504e470d0a1a0a0000000d49484452')) m(magic);
 
 -- models
@@ -103,7 +109,7 @@ SELECT face_no, face_dims(embedding) FROM file, face_embed_all(data) WHERE name 
 -- memory returns to where it was
 CREATE FUNCTION all_bad_things() RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM try_embed(data), try_others(data), face_image_info(data) FROM file WHERE name ~ '^(images|patches)/';
+	PERFORM try_embed(data), try_others(data), face_image_info(data), face_image_error(data) FROM file WHERE name ~ '^(images|patches)/';
 	PERFORM try_load(data) FROM file WHERE name ~ '^bad_models';
 	RETURN (SELECT sum(total_bytes) FROM pg_backend_memory_contexts);
 END $$;
@@ -112,5 +118,5 @@ SELECT max(bytes) - min(bytes) < 200000 AS stays FROM (SELECT all_bad_things() A
 SELECT count(*) AS left_over FROM pg_backend_memory_contexts WHERE name ~ '^facerec (call|model check)';
 SELECT name, count(*) FROM pg_backend_memory_contexts WHERE name ~ '^facerec' GROUP BY 1;
 
-DROP FUNCTION try_embed, try_others, try_load, all_bad_things;
+DROP FUNCTION agrees, try_embed, try_others, try_load, all_bad_things;
 SELECT face_model_drop('people'), face_model_drop('patches');

@@ -34,6 +34,14 @@ SELECT face_align(data, '{"(1,1)","(2,1)","(1,2)","(1,3)","(2,3)"}') IS NULL AS 
 -- one warning per photo, not per row
 SELECT count(face_embed(data)) FROM photo, generate_series(1, 3) WHERE id = 2;
 
+-- which ones, and why: no face is not the same as no picture
+SELECT id, face_image_error(data) FROM photo JOIN face USING (id) WHERE embedding IS NULL ORDER BY id;
+-- the message says by which bytes to find the row
+\set SHOW_CONTEXT always
+SELECT face_embed(data) IS NULL AS ignored FROM photo WHERE id = 3;
+\set SHOW_CONTEXT errors
+SELECT id FROM photo WHERE sha256(data) = '\x36636a3668db64f6c0deee60e3c36d3fc99c939e46c94cf47311e41dc257c582';
+
 -- not the image's fault
 SELECT face_embed(data, 'nobody') FROM photo WHERE id = 2;
 SELECT face_embed_aligned(data) FROM photo WHERE id = 1;

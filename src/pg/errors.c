@@ -6,8 +6,8 @@
 #include "miscadmin.h"
 
 /* No default, so that the compiler names a status that is missing here. */
-static int
-sqlstate_of(FrStatus status)
+int
+fr_sqlstate(FrStatus status)
 {
 	switch (status)
 	{
@@ -33,8 +33,8 @@ sqlstate_of(FrStatus status)
 }
 
 void
-fr_report(int elevel, FrStatus status, const FrError *error,
-		  const char *primary, const char *hint)
+fr_raise(FrStatus status, const FrError *error, const char *primary,
+		 const char *hint)
 {
 	if (status == FR_ERR_CANCELLED)
 	{
@@ -43,17 +43,10 @@ fr_report(int elevel, FrStatus status, const FrError *error,
 		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
 						errmsg("canceling statement due to user request")));
 	}
-	ereport(elevel, (errcode(sqlstate_of(status)), errmsg("%s", primary),
-					 error && error->message[0]
-						 ? errdetail_internal("%s", error->message)
-						 : 0,
-					 hint ? errhint("%s", hint) : 0));
-}
-
-void
-fr_raise(FrStatus status, const FrError *error, const char *primary,
-		 const char *hint)
-{
-	fr_report(ERROR, status, error, primary, hint);
+	ereport(ERROR, (errcode(fr_sqlstate(status)), errmsg("%s", primary),
+					error && error->message[0]
+						? errdetail_internal("%s", error->message)
+						: 0,
+					hint ? errhint("%s", hint) : 0));
 	pg_unreachable();
 }

@@ -21,9 +21,7 @@
 pg_noreturn extern void fr_raise(FrStatus status, const FrError *error,
 								 const char *primary, const char *hint);
 
-/* The same at level elevel (WARNING for facerec.on_error = ignore), which
- * returns when elevel < ERROR. */
-extern void fr_report(int elevel, FrStatus status, const FrError *error,
-					  const char *primary, const char *hint);
+/* The SQLSTATE that a status stands for. */
+extern int fr_sqlstate(FrStatus status);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * face_images.c: SQL functions that look at pictures and make new ones:
- * face_image_info, face_crop, face_align, face_draw.  What they make is
- * JPEG, without any metadata of the source.
+ * face_image_info, face_image_error, face_crop, face_align, face_draw.  What
+ * they make is JPEG, without any metadata of the source.
  */
 #include "postgres.h"
 
@@ -13,17 +13,22 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
+#include "pg/errors.h"
 #include "pg/image_call.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_image_info);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_image_error);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_crop);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_align);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_draw);
 
 #define INFO_COLUMNS 7
+
+/* Reading a picture to its end takes no more memory than it must. */
+#define ERROR_REDUCTION 8
 
 /* face_align decodes for the crop alone. */
 #define ALIGN_DECODE_SIZE 640
@@ -68,6 +73,33 @@ facerec_face_image_info(PG_FUNCTION_ARGS)
 	fr_call_end(&call);
 	PG_RETURN_DATUM(HeapTupleGetDatum(
 		heap_form_tuple(BlessTupleDesc(descriptor), values, nulls)));
+}
+
+/* ---- face_image_error --------------------------------------------------- */
+
+/* face_image_error(image): why it cannot be read, NULL when it can. */
+Datum
+facerec_face_image_error(PG_FUNCTION_ARGS)
+{
+	FrCall call;
+	FrImage image;
+	FrStatus status;
+	char *fault = NULL;
+
+	fr_call_begin(&call, PG_GETARG_DATUM(0));
+	do
+		status = fr_call_decode(&call, ERROR_REDUCTION, &image);
+	while (fr_call_is_interrupted(&call, status));
+	if (status != FR_OK)
+	{
+		fault = fr_call_image_fault(&call, status);
+		if (!fault)
+			fr_raise(status, &call.error, "could not read image", NULL);
+	}
+	fr_call_end(&call);
+	if (!fault)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(fault));
 }
 
 /* ---- one picture in, one picture out ------------------------------------ */
@@ -287,7 +319,7 @@ attempt_draw(FrCall *call, void *arguments, bytea **result)
 {
 	const DrawArguments *draw = arguments;
 	FrImage image;
-	FrStatus status = fr_call_decode(call, &image);
+	FrStatus status = fr_call_decode(call, 1, &image);
 
 	if (status != FR_OK)
 		return status;

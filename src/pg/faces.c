@@ -144,7 +144,7 @@ attempt_aligned(FaceCall *work)
 	FrModel *embedder = work->models.embedder;
 	FrCall *call = &work->call;
 	FrImage crop;
-	FrStatus status = fr_call_decode(call, &crop);
+	FrStatus status = fr_call_decode(call, 1, &crop);
 
 	if (status != FR_OK)
 		return status;

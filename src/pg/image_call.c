@@ -9,9 +9,11 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "pg/catalog.h"
 #include "pg/errors.h"
 #include "pg/memory.h"
 #include "pg/settings.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #if PG_VERSION_NUM >= 160000
@@ -71,46 +73,102 @@ is_fault_of_image(const FrCall *call, FrStatus status)
 		   (status == FR_ERR_UNSUPPORTED || status == FR_ERR_LIMIT);
 }
 
-static void
-report_image(const FrCall *call, FrStatus status, int level)
+/* What is wrong with a picture, in the words of a message. */
+typedef struct Fault
+{
+	int sqlstate;
+	const char *message;
+	const char *detail; /* or NULL */
+	const char *remedy; /* or NULL */
+} Fault;
+
+static Fault
+describe_fault(const FrCall *call, FrStatus status)
 {
 	FrImageFormat format = fr_image_sniff(call->image, call->image_bytes);
 	FrImageInfo info;
 
 	if (status == FR_ERR_UNSUPPORTED && format != FR_IMAGE_UNKNOWN &&
 		format != FR_IMAGE_JPEG && format != FR_IMAGE_PNG)
-	{
-		ereport(level,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("image format \"%s\" is not supported",
-						fr_image_format_name(format)),
-				 level < ERROR
-					 ? errhint("Convert the image to JPEG or PNG before "
-							   "inserting it.")
-					 : errhint("Convert the image to JPEG or PNG before "
-							   "inserting it, or set facerec.on_error to "
-							   "\"ignore\" to skip such images.")));
-		return;
-	}
+		return (Fault){
+			.sqlstate = ERRCODE_FEATURE_NOT_SUPPORTED,
+			.message = psprintf("image format \"%s\" is not supported",
+								fr_image_format_name(format)),
+			.remedy = "Convert the image to JPEG or PNG before inserting it",
+		};
 	if (status == FR_ERR_LIMIT &&
 		fr_image_read_info(call->image, call->image_bytes, &info, NULL) ==
 			FR_OK &&
 		(size_t) info.width * (size_t) info.height > fr_call_max_pixels())
-	{
-		ereport(level,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("image of %d x %d pixels exceeds "
-						"facerec.max_image_pixels",
-						info.width, info.height),
-				 errdetail("The limit is %zu pixels.", fr_call_max_pixels()),
-				 errhint("Reduce the image before inserting it, or have a "
-						 "superuser raise the limit.")));
-		return;
-	}
-	fr_report(level, status, &call->error, "could not decode image",
-			  level < ERROR ? NULL
-							: "Set facerec.on_error to \"ignore\" to skip "
-							  "such images.");
+		return (Fault){
+			.sqlstate = ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+			.message = psprintf("image of %d x %d pixels exceeds "
+								"facerec.max_image_pixels",
+								info.width, info.height),
+			.detail =
+				psprintf("The limit is %zu pixels.", fr_call_max_pixels()),
+			.remedy =
+				"Reduce the image before inserting it or have a superuser "
+				"raise the limit",
+		};
+	return (Fault){
+		.sqlstate = fr_sqlstate(status),
+		.message = "could not decode image",
+		.detail = call->error.message[0] ? call->error.message : NULL,
+	};
+}
+
+/* How to get on; a warning is already the consequence of facerec.on_error. */
+static const char *
+make_hint(const Fault *fault, int level)
+{
+	if (level < ERROR)
+		return fault->remedy ? psprintf("%s.", fault->remedy) : NULL;
+	if (!fault->remedy)
+		return "Set facerec.on_error to \"ignore\" to skip such images.";
+	return psprintf("%s, or set facerec.on_error to \"ignore\" to skip such "
+					"images.",
+					fault->remedy);
+}
+
+/* Which row it is a function cannot know.  So the message says how to find
+ * the picture: WHERE sha256(data) = '\x...'. */
+static char *
+identify_image(const FrCall *call)
+{
+	uint8 sha256[FR_SHA256_BYTES];
+	char digits[2 * FR_SHA256_BYTES + 1];
+
+	fr_catalog_sha256(call->image, call->image_bytes, sha256);
+	hex_encode((const char *) sha256, FR_SHA256_BYTES, digits);
+	digits[2 * FR_SHA256_BYTES] = '\0';
+	return psprintf("image of %zu bytes with SHA-256 \\x%s", call->image_bytes,
+					digits);
+}
+
+static void
+report_image(const FrCall *call, FrStatus status, int level)
+{
+	Fault fault = describe_fault(call, status);
+	const char *hint = make_hint(&fault, level);
+	const char *identity = identify_image(call);
+
+	ereport(level,
+			(errcode(fault.sqlstate), errmsg("%s", fault.message),
+			 fault.detail ? errdetail_internal("%s", fault.detail) : 0,
+			 hint ? errhint("%s", hint) : 0, errcontext("%s", identity)));
+}
+
+char *
+fr_call_image_fault(FrCall *call, FrStatus status)
+{
+	if (!is_fault_of_image(call, status))
+		return NULL;
+
+	Fault fault = describe_fault(call, status);
+
+	return fault.detail ? psprintf("%s: %s", fault.message, fault.detail)
+						: pstrdup(fault.message);
 }
 
 void
@@ -135,10 +193,10 @@ fr_call_max_pixels(void)
 }
 
 FrStatus
-fr_call_decode(FrCall *call, FrImage *image)
+fr_call_decode(FrCall *call, int reduction, FrImage *image)
 {
 	FrDecodeOptions options = {.max_pixels = fr_call_max_pixels(),
-							   .reduction = 1,
+							   .reduction = reduction,
 							   .cancel = call->cancel};
 
 	call->is_image_at_fault = true;

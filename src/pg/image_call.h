@@ -54,11 +54,16 @@ extern bool fr_call_is_interrupted(FrCall *call, FrStatus status);
 extern void fr_call_fail(FrCall *call, FrStatus status, const char *primary,
 						 const char *limit_hint);
 
+/* After a failed attempt: what is wrong with the picture, in words; NULL when
+ * that is not the reason.  palloc'd. */
+extern char *fr_call_image_fault(FrCall *call, FrStatus status);
+
 /* The limit facerec.max_image_pixels. */
 extern size_t fr_call_max_pixels(void);
 
-/* Decode the whole picture of the call. */
-extern FrStatus fr_call_decode(FrCall *call, FrImage *image);
+/* Decode the whole picture of the call, at 1/reduction of its size (1, 2, 4 or
+ * 8). */
+extern FrStatus fr_call_decode(FrCall *call, int reduction, FrImage *image);
 
 /* Encode as JPEG into a bytea in the call's memory. */
 extern FrStatus

@@ -320,7 +320,7 @@ static FrStatus
 attempt_crop(FrSampleSet *set, FrCall *call)
 {
 	FrImage crop;
-	FrStatus status = fr_call_decode(call, &crop);
+	FrStatus status = fr_call_decode(call, 1, &crop);
 
 	if (status != FR_OK)
 		return status;
