@@ -68,6 +68,33 @@ COMMENT ON TRIGGER facerec_thresholds_guard ON facerec_thresholds IS
 -- also for rows that arrive by replication
 ALTER TABLE facerec_thresholds ENABLE ALWAYS TRIGGER facerec_thresholds_guard;
 
+CREATE FUNCTION facerec_network_fingerprint(fingerprint text) RETURNS text
+	AS 'MODULE_PATHNAME', 'facerec_network_fingerprint'
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION facerec_network_fingerprint(text) IS
+	'fingerprint by which facerec_thresholds has rows for the network of a model, however its faces are found';
+
+-- Calibrations are not mixed: of a model's own rows and its network's, of this
+-- database's and the extension's, the first that there are hold.
+CREATE VIEW facerec_thresholds_in_force AS
+SELECT m.name || '@' || m.fingerprint AS model, t.fmr, t.threshold, t.fnmr,
+	t.n_genuine, t.n_impostor, t.source, t.calibrated_at, t.builtin,
+	t.model AS calibrated_as
+FROM facerec_models m CROSS JOIN LATERAL (
+	SELECT t.*, rank() OVER
+		(ORDER BY t.fingerprint <> m.fingerprint, t.builtin) AS precedence
+	FROM facerec_thresholds t
+	WHERE t.fingerprint IN
+		(m.fingerprint, facerec_network_fingerprint(m.fingerprint))) t
+WHERE m.role = 'embedder' AND t.precedence = 1;
+COMMENT ON VIEW facerec_thresholds_in_force IS
+	'rows of facerec_thresholds that are used for each embedder';
+COMMENT ON COLUMN facerec_thresholds_in_force.model IS
+	'embedder, as name@fingerprint';
+COMMENT ON COLUMN facerec_thresholds_in_force.calibrated_as IS
+	'column model of the row in facerec_thresholds: the embedder, or its network';
+GRANT SELECT ON facerec_thresholds_in_force TO PUBLIC;
+
 CREATE FUNCTION face_threshold(model text, fmr float8,
 	gallery_size bigint DEFAULT 1) RETURNS float8
 	AS 'MODULE_PATHNAME', 'facerec_face_threshold'

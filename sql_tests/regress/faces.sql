@@ -64,6 +64,8 @@ SELECT face_no, (e.embedding <=> face_embed(data, e.box)) < 0.01 AS by_region, (
 FROM photo, face_embed_all(data) e WHERE name = 'party.png';
 SELECT face_embed(data, box '(0,0),(30,30)') IS NULL AS nobody_there FROM photo WHERE name = 'party.png';
 SELECT face_embed(data, box '(-500,-500),(-400,-400)') FROM photo WHERE name = 'party.png';
+-- without the word it is a model's name
+SELECT face_embed(data, '(0,0),(30,30)') FROM photo WHERE name = 'party.png';
 SELECT face_embed(data, box(point(0, 0), point(1, 'NaN'))) FROM photo WHERE name = 'party.png';
 SELECT count(*) FROM photo, face_embed_all(data) WHERE name = 'nobody.png';
 

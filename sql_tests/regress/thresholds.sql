@@ -33,6 +33,11 @@ SELECT face_threshold(NULL, 1e-3), face_threshold('calibrated@0000abcd', NULL), 
 SELECT face_threshold('calibrated@0000abcd', 9e-5);
 SELECT face_threshold('calibrated@0000abcd', 0.011);
 SELECT face_threshold('calibrated@0000abcd', 1e-2, 1000000);
+-- the largest gallery is possible, one face more is not
+SELECT round(face_threshold('calibrated@0000abcd', 1e-2, 100)::numeric, 4) AS threshold;
+SELECT face_threshold('calibrated@0000abcd', 1e-2, 101);
+SELECT face_threshold('calibrated@0000abcd', 1e-5, 2);
+SELECT face_threshold('calibrated@0000abcd', 0.5, 2);
 SELECT face_threshold('uncalibrated@12345678', 1e-3);
 -- arguments
 SELECT face_threshold('nobody', 1e-3);
@@ -149,14 +154,79 @@ INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('site@0000cafe', 
 SELECT model, fmr, threshold, builtin FROM facerec_thresholds WHERE fingerprint = '0000cafe' ORDER BY fmr;
 SELECT face_threshold('shipped@0000cafe', 1e-3), face_threshold('shipped@0000cafe', 1e-2);
 SELECT face_threshold('shipped@0000cafe', 1e-4);
+-- (an own row that contradicts is refused when it is used)
+INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('site@0000cafe', 1e-4, 0.6);
+SELECT face_threshold('shipped@0000cafe', 1e-3);
+DELETE FROM facerec_thresholds WHERE model = 'site@0000cafe' AND fmr = 1e-4;
+INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('site@0000cafe', 1e-4, 0.3);
+SELECT face_threshold('shipped@0000cafe', 1e-5);
+ALTER TABLE facerec_thresholds DISABLE TRIGGER facerec_thresholds_guard;
+INSERT INTO facerec_thresholds (model, fmr, threshold, builtin) VALUES ('shipped@0000cafe', 1e-5, 0.2, true);
+ALTER TABLE facerec_thresholds ENABLE ALWAYS TRIGGER facerec_thresholds_guard;
+SELECT face_threshold('shipped@0000cafe', 1e-5);
 UPDATE facerec_thresholds SET threshold = 0.35 WHERE fingerprint = '0000cafe' AND builtin;
 SELECT model, fmr, threshold, builtin FROM facerec_thresholds WHERE fingerprint = '0000cafe' ORDER BY fmr;
+
+-- the rows of the extension can be lost, and come back beside those of one's own
+CREATE TABLE shipped AS SELECT model, fmr, threshold, fnmr, n_genuine, n_impostor, source, calibrated_at, builtin FROM facerec_thresholds WHERE fingerprint <> '0000cafe' AND builtin;
+SELECT count(*) > 20 AS many, bool_and(n_impostor > 1000000) AS large, count(DISTINCT model) AS networks FROM shipped;
+SELECT name || '@' || fingerprint AS label, facerec_network_fingerprint(fingerprint) AS network FROM facerec_models WHERE name = 'facerec-embedder' \gset
+CREATE FUNCTION in_force(of_model text) RETURNS TABLE (fmr float8, builtin boolean, by_network boolean, used boolean) LANGUAGE sql AS $$
+	SELECT fmr, builtin, calibrated_as !~ "right"(of_model, 8), face_threshold(model, fmr) = threshold FROM facerec_thresholds_in_force WHERE model = of_model ORDER BY fmr
+$$;
+SELECT * FROM in_force(:'label');
+DELETE FROM facerec_thresholds WHERE builtin;
+SELECT * FROM in_force(:'label');
+CREATE FUNCTION complain(fmr float8) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE detail text; hint text;
+BEGIN
+	PERFORM face_threshold('facerec-embedder', fmr);
+	RETURN 'fine';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(E'\n', regexp_replace(SQLERRM, '@[0-9a-f]+', ''), detail, hint);
+END $$;
+\pset format unaligned
+SELECT complain(1e-4);
+\pset format aligned
+SELECT facerec_thresholds_install();
+CREATE VIEW lost AS SELECT * FROM shipped EXCEPT SELECT model, fmr, threshold, fnmr, n_genuine, n_impostor, source, calibrated_at, builtin FROM facerec_thresholds;
+CREATE VIEW gained AS SELECT model, fmr, threshold, fnmr, n_genuine, n_impostor, source, calibrated_at, builtin FROM facerec_thresholds WHERE builtin EXCEPT SELECT * FROM shipped;
+SELECT (SELECT count(*) FROM lost) AS lost, (SELECT count(*) FROM gained) AS gained, count(*) FILTER (WHERE NOT builtin) AS own FROM facerec_thresholds;
+SELECT facerec_thresholds_install();
+SELECT (SELECT count(*) FROM lost) AS lost, (SELECT count(*) FROM gained) AS gained;
+-- a row that was changed is one's own from then on: it alone is used, until it goes
+UPDATE facerec_thresholds SET threshold = 0.5 WHERE fingerprint = :'network' AND fmr = 1e-4;
+SELECT * FROM in_force(:'label');
+\pset format unaligned
+SELECT complain(1e-3);
+\pset format aligned
+SELECT facerec_thresholds_install();
+SELECT count(*) AS lost FROM lost;
+DELETE FROM facerec_thresholds WHERE fingerprint = :'network' AND NOT builtin;
+SELECT facerec_thresholds_install();
+SELECT (SELECT count(*) FROM lost) AS lost, (SELECT count(*) FROM gained) AS gained;
+-- rows of the model itself go before those of its network
+INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES (:'label', 1e-2, 0.7), (:'label', 1e-3, 0.6);
+SELECT * FROM in_force(:'label');
+SELECT DISTINCT model FROM facerec_thresholds_in_force WHERE model <> :'label';
+SELECT facerec_network_fingerprint('0000abcd'), facerec_network_fingerprint('nonsense'), facerec_network_fingerprint(NULL);
+-- what fails leaves nothing marked as the extension's
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON facerec_thresholds FOR EACH ROW WHEN (new.fmr = 1e-6) EXECUTE FUNCTION refuse();
+SELECT facerec_thresholds_install() \g /dev/null
+DROP TRIGGER refuse ON facerec_thresholds;
+INSERT INTO facerec_thresholds (model, fmr, threshold, builtin) VALUES ('x@0000dead', 1e-3, 0.4, true) RETURNING builtin;
+SELECT (SELECT count(*) FROM lost) AS lost, (SELECT count(*) FROM gained) AS gained;
 
 -- everybody reads and uses, the owner writes; the guard guards one table
 CREATE ROLE regress_facerec_reader;
 SET ROLE regress_facerec_reader;
 SELECT count(*) FROM facerec_thresholds WHERE fingerprint = '0000abcd';
 INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('x@0000abcd', 1e-3, 0.4);
+SELECT count(*) > 0 AS sees FROM facerec_thresholds_in_force;
+SELECT facerec_thresholds_install();
+SELECT facerec_thresholds_add();
 RESET ROLE;
 REVOKE SELECT ON facerec_thresholds FROM PUBLIC;
 SET ROLE regress_facerec_reader;

@@ -343,17 +343,12 @@ read_point(HeapTuple tuple, TupleDesc descriptor, FrOperatingPoint *point)
 		heap_getattr(tuple, ANUM_POINT_BUILTIN, descriptor, &is_null));
 }
 
-/*
- * Calibrations are not mixed: a point of one set of faces between two of
- * another can make a stricter rate accept more.  So the first row that is not
- * builtin discards the builtin ones before it, and those after it.
- */
 int
-fr_catalog_thresholds(uint32 fingerprint, FrOperatingPoint **points)
+fr_catalog_thresholds(uint32 fingerprint, bool is_builtin,
+					  FrOperatingPoint **points)
 {
 	Tables where = find_tables();
 	int count = 0, capacity = 8;
-	bool has_own = false;
 	char hex[9];
 	ScanKeyData key;
 	HeapTuple tuple;
@@ -375,13 +370,9 @@ fr_catalog_thresholds(uint32 fingerprint, FrOperatingPoint **points)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		FrOperatingPoint point;
-		bool is_builtin = read_point(tuple, RelationGetDescr(table), &point);
 
-		if (is_builtin && has_own)
+		if (read_point(tuple, RelationGetDescr(table), &point) != is_builtin)
 			continue;
-		if (!is_builtin && !has_own)
-			count = 0;
-		has_own = !is_builtin;
 		if (count == capacity)
 		{
 			capacity *= 2;
@@ -443,18 +434,23 @@ fr_catalog_resolve(const char *reference, FrModelRow *row)
 
 	if (is_named && !at)
 		return;
+
+	const char *hint = "See table facerec_models for the available models.";
+
+	if (!is_named && fr_builtin_is_name(reference))
+		hint = "SELECT facerec_models_install() adds the models that come with "
+			   "the extension; facerec.detector and facerec.embedder can name "
+			   "others.";
+	else if (reference[0] == '(') /* no name begins like that */
+		hint = "A region of the picture is written with its type: box "
+			   "'(x1,y1),(x2,y2)'.";
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("face model \"%s\" does not exist", reference),
 			 is_named ? errdetail("The model of that name is now \"%s@%08x\".",
 								  name, row->fingerprint)
 					  : 0,
-			 !is_named && fr_builtin_is_name(reference)
-				 ? errhint("SELECT facerec_models_install() adds the models "
-						   "that come with the extension; facerec.detector and "
-						   "facerec.embedder can name others.")
-				 : errhint("See table facerec_models for the available "
-						   "models.")));
+			 errhint("%s", hint)));
 }
 
 void

@@ -112,10 +112,11 @@ fr_catalog_fingerprint(const uint8 sha256[FR_SHA256_BYTES], const char *preset,
 					   int dims, Jsonb *descriptor);
 
 /*
- * The calibration of a model, in no order: rows of this database, or the
- * builtin ones when it has none.  *points is palloc'd; returns their number.
+ * The thresholds under a fingerprint, in no order: those that came with the
+ * extension, or the others.  *points is palloc'd; returns their number.
  */
-extern int fr_catalog_thresholds(uint32 fingerprint, FrOperatingPoint **points);
+extern int fr_catalog_thresholds(uint32 fingerprint, bool is_builtin,
+								 FrOperatingPoint **points);
 
 /*
  * A stamp of what the tables look like to the active snapshot: as long as it

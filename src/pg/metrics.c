@@ -10,24 +10,19 @@
 
 #include "pg/metrics.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
-#include "commands/trigger.h"
 #include "core/metric/calibrate.h"
-#include "executor/spi.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "pg/catalog.h"
 #include "pg/embedding.h"
 #include "pg/errors.h"
 #include "pg/settings.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/inval.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/selfuncs.h"
 
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_threshold);
@@ -35,7 +30,7 @@ PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_match);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_faceembedding_match_distance);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_match_sel);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_match_joinsel);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_thresholds_guard);
+PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_network_fingerprint);
 
 /* One query rarely meets more models. */
 #define CALIBRATION_COUNT 4
@@ -49,9 +44,18 @@ typedef struct Calibration
 	uint32 fingerprint;
 	FrOperatingPoint *points; /* NULL = free entry */
 	int count;
+	bool is_builtin;		  /* the points came with the extension */
 	FrOperatingPoint current; /* fmr 0 = none yet */
 	bool has_warned;
 } Calibration;
+
+/* What a user asks for: a rate for a pair of faces, or for a whole search. */
+typedef struct Request
+{
+	double rate;
+	int64 gallery_size; /* 1 = a pair */
+	double fmr;			/* what that is for one comparison */
+} Request;
 
 typedef struct CalibrationCache
 {
@@ -126,19 +130,42 @@ network_fingerprint(uint32 fingerprint)
 	return fr_catalog_fingerprint(row.sha256, row.preset, row.dims, rest);
 }
 
-/* The calibration of the model or, when it has none, of its network.  It does
- * not matter much how a face was found: the extension's own rows hold for
- * every detector. */
+/*
+ * The calibration of a model: its own rows, else those of its network, and of
+ * either the rows of this database before those of the extension.  It does not
+ * matter much how a face was found: the extension's rows hold for every
+ * detector.  Calibrations are not mixed: a point of one set of faces between
+ * two of another can make a stricter rate accept more.
+ */
 static int
-read_calibration(uint32 fingerprint, FrOperatingPoint **points)
+read_calibration(uint32 fingerprint, FrOperatingPoint **points,
+				 bool *is_builtin)
 {
-	int count = fr_catalog_thresholds(fingerprint, points);
+	int count = fr_catalog_thresholds(fingerprint, *is_builtin = false, points);
+
+	if (count == 0)
+		count = fr_catalog_thresholds(fingerprint, *is_builtin = true, points);
+
 	uint32 network = count == 0 ? network_fingerprint(fingerprint) : 0;
 
-	if (network == 0)
-		return count;
-	pfree(*points);
-	return fr_catalog_thresholds(network, points);
+	if (network != 0)
+		count = fr_catalog_thresholds(network, *is_builtin = false, points);
+	if (network != 0 && count == 0)
+		count = fr_catalog_thresholds(network, *is_builtin = true, points);
+	return count;
+}
+
+/* How many of the extension's rows a model does not use since it has others. */
+static int
+count_hidden(uint32 fingerprint)
+{
+	FrOperatingPoint *points;
+	int count = fr_catalog_thresholds(fingerprint, true, &points);
+	uint32 network = network_fingerprint(fingerprint);
+
+	if (network != 0 && network != fingerprint)
+		count += fr_catalog_thresholds(network, true, &points);
+	return count;
 }
 
 static Calibration *
@@ -152,7 +179,8 @@ get_calibration(FmgrInfo *call_site, uint32 fingerprint)
 			return &cache->entries[i];
 
 	FrOperatingPoint *points;
-	int count = read_calibration(fingerprint, &points);
+	bool is_builtin;
+	int count = read_calibration(fingerprint, &points, &is_builtin);
 	Calibration *entry = &cache->entries[cache->next];
 
 	cache->next = (cache->next + 1) % CALIBRATION_COUNT;
@@ -162,33 +190,101 @@ get_calibration(FmgrInfo *call_site, uint32 fingerprint)
 	if (count > 0)
 		memcpy(entry->points, points, count * sizeof(*points));
 	entry->count = count;
+	entry->is_builtin = is_builtin;
 	entry->fingerprint = fingerprint;
 	pfree(points);
 	return entry;
 }
 
-static void
-raise_no_threshold(uint32 fingerprint, double fmr, const FrError *error)
+/* ---- thresholds that are not there -------------------------------------- */
+
+/* How to get on when the rate lies outside the calibration. */
+static char *
+hint_range(const Calibration *calibration, const Request *request,
+		   int hidden_count)
 {
-	fr_raise(FR_ERR_ARGUMENT, error,
-			 psprintf("no threshold for model \"%s\" at false match rate %g",
-					  fr_catalog_model_label(fingerprint), fmr),
-			 "Add or correct its rows in facerec_thresholds.");
+	int64 largest = fr_calibrate_largest_gallery(
+		request->rate,
+		fr_calibrate_least_fmr(calibration->points, calibration->count));
+
+	if (largest > 0 && largest < request->gallery_size)
+		return psprintf("The largest gallery at that rate has %lld faces.",
+						(long long) largest);
+	if (hidden_count > 0)
+		return pstrdup("Choose a rate in that range, add rows to "
+					   "facerec_thresholds, or delete the model's own rows and "
+					   "SELECT facerec_thresholds_install().");
+	return pstrdup("Choose a rate in that range, or add rows to "
+				   "facerec_thresholds.");
 }
+
+static char *
+hint_missing(FrStatus status, const Calibration *calibration,
+			 const Request *request, int hidden_count)
+{
+	if (status == FR_ERR_MISMATCH)
+		return pstrdup("Correct or delete rows of facerec_thresholds; view "
+					   "facerec_thresholds_in_force shows which are used.");
+	if (calibration->count == 0)
+		return pstrdup("Add rows for it to facerec_thresholds. SELECT "
+					   "facerec_thresholds_install() puts deleted ones of the "
+					   "extension back.");
+	return hint_range(calibration, request, hidden_count);
+}
+
+static void
+raise_no_threshold(FrStatus status, const FrError *error,
+				   const Calibration *calibration, const Request *request)
+{
+	const char *label = fr_catalog_model_label(calibration->fingerprint);
+	bool is_search = request->gallery_size > 1;
+	int hidden_count = calibration->count > 0 && !calibration->is_builtin
+						   ? count_hidden(calibration->fingerprint)
+						   : 0;
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	if (is_search)
+		appendStringInfo(&detail, "That is %g for each face. ", request->fmr);
+	appendStringInfoString(&detail, error->message);
+	if (hidden_count > 0)
+		appendStringInfo(&detail,
+						 " Not used, because the model has rows of its own: "
+						 "%d that came with the extension.",
+						 hidden_count);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 is_search ? errmsg("no threshold for model \"%s\" at false match "
+								"rate %g in a gallery of %lld faces",
+								label, request->rate,
+								(long long) request->gallery_size)
+					   : errmsg("no threshold for model \"%s\" at false match "
+								"rate %g",
+								label, request->rate),
+			 errdetail_internal("%s", detail.data),
+			 errhint("%s", hint_missing(status, calibration, request,
+										hidden_count))));
+}
+
+/* ---- thresholds --------------------------------------------------------- */
 
 /* Find the threshold of a model; ERROR when there is none.  Warns once, and
  * not once per row, of a calibration that is too small for the rate. */
 static double
-find_threshold(FmgrInfo *call_site, uint32 fingerprint, double fmr)
+find_threshold(FmgrInfo *call_site, uint32 fingerprint, const Request *request)
 {
 	Calibration *calibration = get_calibration(call_site, fingerprint);
+	double fmr = request->fmr;
 	FrError error;
 
 	if (likely(calibration->current.fmr == fmr))
 		return calibration->current.threshold;
-	if (fr_calibrate_find(calibration->points, calibration->count, fmr,
-						  &calibration->current, &error) != FR_OK)
-		raise_no_threshold(fingerprint, fmr, &error);
+
+	FrStatus status = fr_calibrate_find(calibration->points, calibration->count,
+										fmr, &calibration->current, &error);
+
+	if (status != FR_OK)
+		raise_no_threshold(status, &error, calibration, request);
 	if (!calibration->has_warned && fr_calibrate_is_weak(&calibration->current))
 	{
 		calibration->has_warned = true;
@@ -216,11 +312,11 @@ check_fmr(double fmr)
 double
 fr_metrics_threshold(FmgrInfo *call_site, uint32 fingerprint, double fmr)
 {
-	check_fmr(fmr);
-	return find_threshold(call_site, fingerprint, fmr);
-}
+	Request request = {.rate = fmr, .gallery_size = 1, .fmr = fmr};
 
-/* ---- thresholds --------------------------------------------------------- */
+	check_fmr(fmr);
+	return find_threshold(call_site, fingerprint, &request);
+}
 
 /* What a user means by "name", "name@1f3c9a7e" or, as face_model says for a
  * model that is not in the catalog, "1f3c9a7e". */
@@ -272,9 +368,30 @@ facerec_face_threshold(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid gallery size: %lld", (long long) gallery_size),
 				 errdetail("A gallery has at least one face.")));
-	PG_RETURN_FLOAT8(
-		find_threshold(fcinfo->flinfo, find_model(fcinfo->flinfo, model),
-					   fr_calibrate_fmr_of_fpir(fmr, gallery_size)));
+
+	Request request = {
+		.rate = fmr,
+		.gallery_size = gallery_size,
+		.fmr = fr_calibrate_fmr_of_fpir(fmr, gallery_size),
+	};
+
+	PG_RETURN_FLOAT8(find_threshold(
+		fcinfo->flinfo, find_model(fcinfo->flinfo, model), &request));
+}
+
+/*
+ * facerec_network_fingerprint(fingerprint): under which fingerprint the rows
+ * of a model's network are; NULL for a model that is not in the catalog.
+ */
+Datum
+facerec_network_fingerprint(PG_FUNCTION_ARGS)
+{
+	char *model = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	uint32 network = network_fingerprint(fr_catalog_parse_fingerprint(model));
+
+	if (network == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%08x", network)));
 }
 
 /* ---- same person -------------------------------------------------------- */
@@ -305,9 +422,9 @@ facerec_face_match(PG_FUNCTION_ARGS)
 	double fmr = PG_NARGS() > 2 ? PG_GETARG_FLOAT8(2) : fr_setting_fmr;
 
 	fr_embedding_check_pair(a, b);
-	check_fmr(fmr);
 
-	double threshold = find_threshold(fcinfo->flinfo, model_of_pair(a, b), fmr);
+	double threshold =
+		fr_metrics_threshold(fcinfo->flinfo, model_of_pair(a, b), fmr);
 	bool is_same = fr_embedding_distance(a, b) <= threshold;
 
 	PG_FREE_IF_COPY(a, 0);
@@ -330,7 +447,7 @@ facerec_faceembedding_match_distance(PG_FUNCTION_ARGS)
 	if (fingerprint == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_FLOAT8(
-		find_threshold(fcinfo->flinfo, fingerprint, fr_setting_fmr));
+		fr_metrics_threshold(fcinfo->flinfo, fingerprint, fr_setting_fmr));
 }
 
 /* ---- estimates ---------------------------------------------------------- */
@@ -395,81 +512,4 @@ facerec_face_match_joinsel(PG_FUNCTION_ARGS)
 	ReleaseVariableStats(left);
 	ReleaseVariableStats(right);
 	PG_RETURN_FLOAT8(share_of_matches(row_count));
-}
-
-/* ---- the trigger -------------------------------------------------------- */
-
-/* A row that comes from outside replaces the builtin one for its rate. */
-static void
-delete_builtin(Relation table, HeapTuple tuple)
-{
-	TupleDesc descriptor = RelationGetDescr(table);
-	Oid types[] = {TEXTOID, FLOAT8OID};
-	Datum values[2];
-	bool nulls[2];
-	int model = get_attnum(RelationGetRelid(table), "model");
-	int fmr = get_attnum(RelationGetRelid(table), "fmr");
-
-	values[0] = heap_getattr(tuple, model, descriptor, &nulls[0]);
-	values[1] = heap_getattr(tuple, fmr, descriptor, &nulls[1]);
-	if (nulls[0] || nulls[1])
-		return; /* NOT NULL raises the error */
-	SPI_connect();
-
-	const char *schema =
-		quote_identifier(get_namespace_name(RelationGetNamespace(table)));
-	char *query = psprintf("DELETE FROM %s.facerec_thresholds WHERE builtin "
-						   "AND fingerprint = right($1, 8) AND fmr = $2",
-						   schema);
-
-	if (SPI_execute_with_args(query, 2, types, values, NULL, false, 0) !=
-		SPI_OK_DELETE)
-		elog(ERROR, "could not delete from facerec_thresholds");
-	SPI_finish();
-}
-
-/* builtin is what the extension's own script writes, and nothing else. */
-static HeapTuple
-mark_origin(Relation table, HeapTuple tuple, bool is_builtin)
-{
-	int column = get_attnum(RelationGetRelid(table), "builtin");
-	Datum value = BoolGetDatum(is_builtin);
-	bool is_null = false;
-
-	return heap_modify_tuple_by_cols(tuple, RelationGetDescr(table), 1, &column,
-									 &value, &is_null);
-}
-
-Datum
-facerec_thresholds_guard(PG_FUNCTION_ARGS)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		elog(ERROR, "facerec_thresholds_guard was not called as a trigger");
-
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	Relation table = trigger->tg_relation;
-	bool is_insert = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
-	bool is_builtin =
-		creating_extension &&
-		CurrentExtensionObject == get_extension_oid("facerec", true);
-	HeapTuple tuple = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event)
-						  ? trigger->tg_newtuple
-						  : trigger->tg_trigtuple;
-
-	if (!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
-		elog(ERROR, "facerec_thresholds_guard must be fired before each row");
-	/* It runs with its owner's privileges: not for other tables. */
-	if (RelationGetRelid(table) != fr_catalog_thresholds_table())
-		elog(ERROR, "facerec_thresholds_guard is not for table \"%s\"",
-			 RelationGetRelationName(table));
-
-	/* Sent when the transaction commits: every backend forgets what it
-	 * knows about thresholds (catalog.c). */
-	CacheInvalidateRelcacheByRelid(RelationGetRelid(table));
-	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
-		return PointerGetDatum(tuple);
-	if (is_insert && !is_builtin)
-		delete_builtin(table, tuple);
-	return PointerGetDatum(mark_origin(table, tuple, is_builtin));
 }

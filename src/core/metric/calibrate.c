@@ -58,7 +58,7 @@ fr_calibrate_find(const FrOperatingPoint *points, int count, double fmr,
 		for (int k = 0; k < count; k++)
 			if (points[i].fmr < points[k].fmr &&
 				points[i].threshold > points[k].threshold)
-				return fr_fail(error, FR_ERR_ARGUMENT,
+				return fr_fail(error, FR_ERR_MISMATCH,
 							   "The calibration contradicts itself: distance "
 							   "%g at rate %g, but %g at %g.",
 							   points[i].threshold, points[i].fmr,
@@ -87,4 +87,35 @@ fr_calibrate_fmr_of_fpir(double fpir, int64_t gallery_size)
 		return fpir;
 	/* 1 - (1 - p)^(1 / n) without the cancellation that small p suffer. */
 	return -expm1(log1p(-fpir) / (double) gallery_size);
+}
+
+int64_t
+fr_calibrate_largest_gallery(double fpir, double fmr)
+{
+	if (fpir < fmr)
+		return 0;
+
+	double size = log1p(-fpir) / log1p(-fmr);
+
+	/* Beyond this, neighbours have the same rate anyway. */
+	if (size > 1e15)
+		return (int64_t) 1e15;
+
+	/* The quotient is right but for rounding. */
+	int64_t largest = (int64_t) size + 1;
+
+	while (largest > 1 && fr_calibrate_fmr_of_fpir(fpir, largest) < fmr)
+		largest--;
+	return largest;
+}
+
+double
+fr_calibrate_least_fmr(const FrOperatingPoint *points, int count)
+{
+	double least = count > 0 ? points[0].fmr : 0.0;
+
+	for (int i = 1; i < count; i++)
+		if (points[i].fmr < least)
+			least = points[i].fmr;
+	return least;
 }

@@ -28,7 +28,8 @@ typedef struct FrOperatingPoint
  * Find the operating point for a rate.  points [count] may be in any order,
  * each with another rate.  The result rests on as many comparisons as the
  * weaker one of its neighbours.  ARGUMENT when fmr lies outside the rates of
- * the points, there are no points, or a threshold falls as the rate grows.
+ * the points or there are no points, MISMATCH when a threshold falls as the rate
+ * grows.
  */
 FrStatus fr_calibrate_find(const FrOperatingPoint *points, int count,
 						   double fmr, FrOperatingPoint *found, FrError *error);
@@ -46,5 +47,13 @@ bool fr_calibrate_is_weak(const FrOperatingPoint *point);
  * false positive identification rate): 1 - (1 - fpir)^(1 / gallery_size).
  */
 double fr_calibrate_fmr_of_fpir(double fpir, int64_t gallery_size);
+
+/* The largest gallery_size for which fr_calibrate_fmr_of_fpir(fpir,
+ * gallery_size) is at least fmr (both within 0..1, without the ends); 0 when
+ * there is none. */
+int64_t fr_calibrate_largest_gallery(double fpir, double fmr);
+
+/* The least rate of a calibration, 0 when there are no points. */
+double fr_calibrate_least_fmr(const FrOperatingPoint *points, int count);
 
 #endif

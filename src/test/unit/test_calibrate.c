@@ -127,6 +127,39 @@ test_gallery(void)
 }
 
 static void
+test_largest_gallery(void)
+{
+	static const struct
+	{
+		double fpir, fmr;
+		int64_t largest;
+	} cases[] = {
+		/* log(1 - fpir) / log(1 - fmr) with 60 decimal digits, rounded down */
+		{0.01, 1e-6, 10050}, {0.01, 1e-4, 100},
+		{0.5, 1e-4, 6931},	 {0.01, 5e-3, 2},
+		{0.1, 0.1, 1},		 {0.019, 0.01, 1},
+		{1e-5, 1e-4, 0},	 {0.9, 1e-300, (int64_t) 1e15},
+	};
+
+	for (int i = 0; i < COUNT(cases); i++)
+		is_int(fr_calibrate_largest_gallery(cases[i].fpir, cases[i].fmr),
+			   cases[i].largest, "at %g, with rates down to %g", cases[i].fpir,
+			   cases[i].fmr);
+	/* the rate of one stays inside, that of one more does not */
+	for (double fmr = 1e-3; fmr > 1e-7; fmr *= 0.7)
+	{
+		int64_t largest = fr_calibrate_largest_gallery(0.05, fmr);
+
+		ok(fr_calibrate_fmr_of_fpir(0.05, largest) >= fmr &&
+			   fr_calibrate_fmr_of_fpir(0.05, largest + 1) < fmr,
+		   "%lld is the largest for %g", (long long) largest, fmr);
+	}
+	ok(fr_calibrate_least_fmr(points, COUNT(points)) == 1e-4 &&
+		   fr_calibrate_least_fmr(points, 0) == 0.0,
+	   "the least rate of a calibration");
+}
+
+static void
 test_a_falling_threshold_is_refused(void)
 {
 	static const FrOperatingPoint points[] = {
@@ -135,7 +168,7 @@ test_a_falling_threshold_is_refused(void)
 	FrError error = {0};
 
 	is_status(fr_calibrate_find(points, COUNT(points), 2e-3, &found, &error),
-			  FR_ERR_ARGUMENT, &error, "0.9 at 1e-2 but 0.7 at 1e-1");
+			  FR_ERR_MISMATCH, &error, "0.9 at 1e-2 but 0.7 at 1e-1");
 	ok(strstr(error.message, "0.9 at rate 0.01, but 0.7 at 0.1") != NULL,
 	   "the message names both: %s", error.message);
 	is_status(fr_calibrate_find(points, 2, 2e-3, &found, &error), FR_OK, &error,
@@ -150,6 +183,7 @@ main(void)
 	test_outside_nothing_is_guessed();
 	test_rule_of_three();
 	test_gallery();
+	test_largest_gallery();
 	test_a_falling_threshold_is_refused();
 	return tap_done();
 }
