@@ -219,6 +219,20 @@ DROP TRIGGER refuse ON facerec_thresholds;
 INSERT INTO facerec_thresholds (model, fmr, threshold, builtin) VALUES ('x@0000dead', 1e-3, 0.4, true) RETURNING builtin;
 SELECT (SELECT count(*) FROM lost) AS lost, (SELECT count(*) FROM gained) AS gained;
 
+-- by replication the extension's rows neither come nor go; others do, in their place
+SET session_replication_role = replica;
+INSERT INTO facerec_thresholds (model, fmr, threshold, builtin) VALUES ('newer@0000feed', 1e-3, 0.4, true);
+DELETE FROM facerec_thresholds WHERE builtin;
+SELECT (SELECT count(*) FROM lost) AS lost, (SELECT count(*) FROM gained) AS gained;
+INSERT INTO facerec_thresholds (model, fmr, threshold) SELECT model, fmr, 0.5 FROM shipped WHERE fmr = 1e-4;
+SELECT (SELECT count(*) FROM lost) AS lost, count(*) FILTER (WHERE threshold = 0.5 AND NOT builtin) >= 4 AS replaced FROM facerec_thresholds;
+DELETE FROM facerec_thresholds WHERE threshold = 0.5 AND fmr = 1e-4 AND NOT builtin;
+SET client_min_messages = warning;
+SELECT facerec_thresholds_install();
+RESET client_min_messages;
+RESET session_replication_role;
+SELECT (SELECT count(*) FROM lost) AS lost, (SELECT count(*) FROM gained) AS gained;
+
 -- everybody reads and uses, the owner writes; the guard guards one table
 CREATE ROLE regress_facerec_reader;
 SET ROLE regress_facerec_reader;

@@ -24,13 +24,44 @@
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_thresholds_guard);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_thresholds_install);
 
-/* facerec_thresholds_install is at work: what comes is the extension's. */
-static bool is_installing = false;
+/* Who changes the table just now. */
+typedef enum Writer
+{
+	WRITER_OTHER,
+	WRITER_INSTALL, /* facerec_thresholds_install: its rows are builtin */
+	WRITER_GUARD	/* the trigger, making room for a row */
+} Writer;
+
+static Writer writer = WRITER_OTHER;
 
 static const char *
 schema_of(Relation table)
 {
 	return quote_identifier(get_namespace_name(RelationGetNamespace(table)));
+}
+
+/* SPI_execute_with_args as this writer; returns the number of rows. */
+static uint64
+execute_as(Writer who, const char *query, int count, Oid *types, Datum *values,
+		   int expected)
+{
+	Writer before = writer;
+	int result = 0;
+
+	PG_TRY();
+	{
+		writer = who;
+		result =
+			SPI_execute_with_args(query, count, types, values, NULL, false, 0);
+	}
+	PG_FINALLY();
+	{
+		writer = before;
+	}
+	PG_END_TRY();
+	if (result != expected)
+		elog(ERROR, "could not execute: %s", query);
+	return SPI_processed;
 }
 
 /* ---- the trigger -------------------------------------------------------- */
@@ -60,11 +91,7 @@ process_rivals(Relation table, HeapTuple tuple, const char *command,
 	char *query = psprintf("%s AND fingerprint = right($1, 8) AND fmr = $2",
 						   psprintf(command, schema_of(table)));
 
-	if (SPI_execute_with_args(query, 2, types, values, NULL, false, 0) !=
-		expected)
-		elog(ERROR, "could not execute: %s", query);
-
-	uint64 count = SPI_processed;
+	uint64 count = execute_as(WRITER_GUARD, query, 2, types, values, expected);
 
 	SPI_finish();
 	return count;
@@ -100,6 +127,30 @@ mark_origin(Relation table, HeapTuple tuple, bool is_builtin)
 									 &value, &is_null);
 }
 
+static bool
+is_marked_builtin(Relation table, HeapTuple tuple)
+{
+	bool is_null;
+	Datum value =
+		heap_getattr(tuple, get_attnum(RelationGetRelid(table), "builtin"),
+					 RelationGetDescr(table), &is_null);
+
+	return !is_null && DatumGetBool(value);
+}
+
+/* What becomes of a new row, or of one that is changed; NULL: not needed. */
+static HeapTuple
+accept_row(Relation table, HeapTuple tuple, bool is_insert)
+{
+	bool is_builtin = writer == WRITER_INSTALL;
+
+	if (is_insert && is_builtin && has_own(table, tuple))
+		return NULL;
+	if (is_insert && !is_builtin)
+		delete_builtin(table, tuple);
+	return mark_origin(table, tuple, is_builtin);
+}
+
 Datum
 facerec_thresholds_guard(PG_FUNCTION_ARGS)
 {
@@ -121,16 +172,17 @@ facerec_thresholds_guard(PG_FUNCTION_ARGS)
 		elog(ERROR, "facerec_thresholds_guard is not for table \"%s\"",
 			 RelationGetRelationName(table));
 
+	/* Each node has the rows of its own version, whatever the others have. */
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA &&
+		writer == WRITER_OTHER && is_marked_builtin(table, tuple))
+		return PointerGetDatum(NULL);
+
 	/* Sent when the transaction commits: every backend forgets what it
 	 * knows about thresholds (catalog.c). */
 	CacheInvalidateRelcacheByRelid(RelationGetRelid(table));
 	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 		return PointerGetDatum(tuple);
-	if (is_insert && is_installing && has_own(table, tuple))
-		return PointerGetDatum(NULL);
-	if (is_insert && !is_installing)
-		delete_builtin(table, tuple);
-	return PointerGetDatum(mark_origin(table, tuple, is_installing));
+	return PointerGetDatum(accept_row(table, tuple, is_insert));
 }
 
 /* ---- installing --------------------------------------------------------- */
@@ -140,13 +192,13 @@ replace_builtin(Relation table)
 {
 	const char *schema = schema_of(table);
 
-	if (SPI_execute(
-			psprintf("DELETE FROM %s.facerec_thresholds WHERE builtin", schema),
-			false, 0) != SPI_OK_DELETE)
-		elog(ERROR, "could not delete from facerec_thresholds");
-	if (SPI_execute(psprintf("SELECT %s.facerec_thresholds_add()", schema),
-					false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not insert into facerec_thresholds");
+	(void) execute_as(
+		WRITER_INSTALL,
+		psprintf("DELETE FROM %s.facerec_thresholds WHERE builtin", schema), 0,
+		NULL, NULL, SPI_OK_DELETE);
+	(void) execute_as(WRITER_INSTALL,
+					  psprintf("SELECT %s.facerec_thresholds_add()", schema), 0,
+					  NULL, NULL, SPI_OK_SELECT);
 }
 
 /* Name the models that do not use the extension's rows. */
@@ -192,16 +244,7 @@ facerec_thresholds_install(PG_FUNCTION_ARGS)
 	Relation table = table_open(oid, ShareRowExclusiveLock);
 
 	SPI_connect();
-	is_installing = true;
-	PG_TRY();
-	{
-		replace_builtin(table);
-	}
-	PG_FINALLY();
-	{
-		is_installing = false;
-	}
-	PG_END_TRY();
+	replace_builtin(table);
 	notice_hidden(table);
 	SPI_finish();
 	table_close(table, NoLock);
