@@ -47,10 +47,11 @@ recovery() {
 }
 
 prepare perl libtap-parser-sourcehandler-pgtap-perl "postgresql-$(postgres_version)-pgtap" clang-format libasan8 libubsan1
+testdata_folder=${FACEREC_TESTDATA:-../shared}
 FACEREC_TESTDATA=$(find_testdata)
 export FACEREC_TESTDATA
 if [ -z "$FACEREC_TESTDATA" ]; then
-	say "no further networks and photos: the tests that need them are skipped"
+	say "no further networks and photos in $testdata_folder (FACEREC_TESTDATA names another folder): the tests that need them are skipped"
 	FACEREC_TESTDATA=/nonexistent skipped=1
 else
 	echo "test data: $FACEREC_TESTDATA"
