@@ -2,8 +2,8 @@
  * tap.h: unit tests in the Test Anything Protocol.
  *
  * Each test program calls ok() and friends and ends with
- * "return tap_done();".  Two allocators help to test memory: one counts what
- * is still allocated, one fails at its N-th request.  Header only; depends on
+ * "return tap_done();".  An allocator that counts and can fail helps to test
+ * memory, cancel hooks that count to test cancelling.  Header only; depends on
  * libc and core/base.
  */
 #ifndef FR_TEST_TAP_H
@@ -168,6 +168,40 @@ __attribute__((unused)) static FrAllocator
 test_allocator(TestMemory *memory)
 {
 	return (FrAllocator){test_alloc, test_release, memory};
+}
+
+/* ---- cancel hooks ------------------------------------------------------- */
+
+/* Cancels at poll number cancel_at (1-based; 0 never), at no other: whoever
+ * ignores it does not get a second chance. */
+typedef struct TestCancel
+{
+	long polls; /* so far */
+	long cancel_at;
+} TestCancel;
+
+__attribute__((unused)) static bool
+test_poll(void *context)
+{
+	TestCancel *cancel = context;
+
+	return ++cancel->polls == cancel->cancel_at;
+}
+
+__attribute__((unused)) static FrCancel
+test_cancel_at(TestCancel *cancel)
+{
+	return (FrCancel){test_poll, cancel};
+}
+
+/* A hook whose context is an int: cancels when that has been counted down to
+ * 0, and from then on. */
+__attribute__((unused)) static bool
+test_count_down(void *context)
+{
+	int *left = context;
+
+	return (*left)-- <= 0;
 }
 
 #endif

@@ -384,19 +384,6 @@ run_detector(const void *bytes, size_t size_bytes, const FrDetector *detector,
 }
 
 /* Says stop at poll number stop_at. */
-typedef struct Stopper
-{
-	long polls, stop_at;
-} Stopper;
-
-static bool
-stop(void *context)
-{
-	Stopper *stopper = context;
-
-	return ++stopper->polls == stopper->stop_at;
-}
-
 static void
 test_failures(void)
 {
@@ -404,8 +391,8 @@ test_failures(void)
 	unsigned char *bytes = read_file(PARTY, &size_bytes);
 	TestMemory memory = {0};
 	FrAllocator allocator = test_allocator(&memory);
-	Stopper stopper = {0};
-	FrCancel cancel = {stop, &stopper};
+	TestCancel stopper = {0};
+	FrCancel cancel = test_cancel_at(&stopper);
 	Model yunet, points;
 	int bad = 0;
 
@@ -436,7 +423,7 @@ test_failures(void)
 	for (long n = 1; n <= polls; n += 1 + polls / 40)
 	{
 		memory = (TestMemory){0};
-		stopper = (Stopper){.stop_at = n};
+		stopper = (TestCancel){.cancel_at = n};
 		bad += run_detector(bytes, size_bytes, &detector, cancel, &allocator) !=
 				   FR_ERR_CANCELLED ||
 			   memory.live != 0;

@@ -200,19 +200,6 @@ test_crops_are_averages(void)
 	fr_image_destroy(&image);
 }
 
-typedef struct Countdown
-{
-	long polls, cancel_at;
-} Countdown;
-
-static bool
-count_down(void *context)
-{
-	Countdown *countdown = context;
-
-	return ++countdown->polls == countdown->cancel_at;
-}
-
 /* Beside the picture there is nothing to average, but to poll. */
 static void
 test_crops_outside_are_polled(void)
@@ -233,8 +220,8 @@ test_crops_outside_are_polled(void)
 	memset(image.pixels, 255, 40 * 30 * 3);
 	for (size_t w = 0; w < sizeof windows / sizeof *windows; w++)
 	{
-		Countdown countdown = {.cancel_at = 1};
-		FrCancel cancel = {count_down, &countdown};
+		TestCancel countdown = {.cancel_at = 1};
+		FrCancel cancel = test_cancel_at(&countdown);
 
 		is_status(fr_mtcnn_crop(&image, &windows[w], &descriptor, 24, sums,
 								&cancel, planes, &error),
@@ -474,8 +461,8 @@ test_failures(const Networks *networks, const FrImage *image)
 	FrDetector detector = detector_of(networks, &networks->descriptor);
 	TestMemory memory = {0};
 	FrAllocator allocator = test_allocator(&memory);
-	Countdown countdown = {0};
-	FrCancel cancel = {count_down, &countdown};
+	TestCancel countdown = {0};
+	FrCancel cancel = test_cancel_at(&countdown);
 	FrError error = {0};
 	FrFaces faces;
 	int bad = 0;
@@ -508,7 +495,7 @@ test_failures(const Networks *networks, const FrImage *image)
 	for (long n = 1; n <= polls; n += 1 + polls * FAILURE_STEP / 200)
 	{
 		memory = (TestMemory){0};
-		countdown = (Countdown){.cancel_at = n};
+		countdown = (TestCancel){.cancel_at = n};
 
 		FrStatus status = fr_detect_run(&detector, image, 12, &cancel,
 										&allocator, &faces, &error);

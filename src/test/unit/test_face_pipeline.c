@@ -331,19 +331,6 @@ test_every_allocation_may_fail(void)
 	free(bytes);
 }
 
-typedef struct Countdown
-{
-	long polls, cancel_at;
-} Countdown;
-
-static bool
-count_down(void *context)
-{
-	Countdown *countdown = context;
-
-	return ++countdown->polls == countdown->cancel_at;
-}
-
 static void
 test_every_poll_may_cancel(void)
 {
@@ -351,8 +338,8 @@ test_every_poll_may_cancel(void)
 	uint8_t *bytes = make_photo(224, 160, &small_patch, 1, &size_bytes);
 	TestMemory memory = {0};
 	FrAllocator allocator = test_allocator(&memory);
-	Countdown countdown = {0};
-	FrCancel cancel = {count_down, &countdown};
+	TestCancel countdown = {0};
+	FrCancel cancel = test_cancel_at(&countdown);
 	int bad = 0;
 
 	is_int(run_all(bytes, size_bytes, &allocator, cancel), FR_OK,
@@ -363,7 +350,7 @@ test_every_poll_may_cancel(void)
 	ok(polls > 20, "the hook is asked often (%ld times)", polls);
 	for (long n = 1; n <= polls; n += step)
 	{
-		countdown = (Countdown){.cancel_at = n};
+		countdown = (TestCancel){.cancel_at = n};
 
 		FrStatus status = run_all(bytes, size_bytes, &allocator, cancel);
 

@@ -455,25 +455,12 @@ build_folding(int64_t count, const FrNetOptions *options)
 	return model;
 }
 
-typedef struct Countdown
-{
-	long polls, cancel_at;
-} Countdown;
-
-static bool
-count_down(void *context)
-{
-	Countdown *countdown = context;
-
-	return ++countdown->polls == countdown->cancel_at;
-}
-
 static void
 test_checks_are_cancelled(void)
 {
 	Model model = build_folding(1000000, NULL);
-	Countdown countdown = {0};
-	FrCancel cancel = {count_down, &countdown};
+	TestCancel countdown = {0};
+	FrCancel cancel = test_cancel_at(&countdown);
 	FrDescriptor found, arcface;
 	FrError error = {0};
 	char hint[256];
@@ -487,18 +474,18 @@ test_checks_are_cancelled(void)
 	long once = countdown.polls;
 
 	ok(once > 1, "polled %ld times", once);
-	countdown = (Countdown){0};
+	countdown = (TestCancel){0};
 	is_status(fr_preset_recognise(model.nets, 1, &cancel, &fr_allocator_malloc,
 								  &found, hint, &error),
 			  FR_ERR_MISMATCH, &error, "several presets fit");
 	ok(countdown.polls <= 2 * once,
 	   "calculated once for detectors and once for crops: %ld polls",
 	   countdown.polls);
-	countdown = (Countdown){.cancel_at = 2};
+	countdown = (TestCancel){.cancel_at = 2};
 	is_status(fr_preset_recognise(model.nets, 1, &cancel, &fr_allocator_malloc,
 								  &found, hint, &error),
 			  FR_ERR_CANCELLED, &error, "recognition is cancelled");
-	countdown = (Countdown){.cancel_at = 2};
+	countdown = (TestCancel){.cancel_at = 2};
 	is_status(fr_descriptor_check(&arcface, model.nets[0], &cancel,
 								  &fr_allocator_malloc, &dims, &error),
 			  FR_ERR_CANCELLED, &error, "the check is cancelled");

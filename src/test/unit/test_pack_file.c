@@ -236,12 +236,6 @@ refuse(void *context, const void *bytes, size_t size_bytes)
 	return --*(int *) context > 0;
 }
 
-static bool
-countdown(void *context)
-{
-	return --*(int *) context < 0;
-}
-
 static void
 test_failures(void)
 {
@@ -270,7 +264,7 @@ test_failures(void)
 	for (int n = 0; n < 8; n++)
 	{
 		int left = n;
-		FrCancel cancel = {countdown, &left};
+		FrCancel cancel = {test_count_down, &left};
 		int many = 1000;
 		FrPackSink sink = {refuse, &many};
 
@@ -343,7 +337,7 @@ test_bad_disk(void)
 	for (int n = 0; n < 5; n++)
 	{
 		int left = n;
-		FrCancel cancel = {countdown, &left};
+		FrCancel cancel = {test_count_down, &left};
 
 		bad.left = 100;
 		are_told &= fr_pack_file_verify(&source, identity, &cancel,

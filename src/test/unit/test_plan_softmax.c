@@ -58,20 +58,12 @@ test_softmax(const SoftmaxCase *one)
 }
 
 /* Cancels at the poll after *context others. */
-static bool
-count_down(void *context)
-{
-	int *left = context;
-
-	return (*left)-- <= 0;
-}
-
 static void
 test_cancelled(void)
 {
 	const FrShape shape = CHECK_SHAPE(1, 2, 900, 500);
 	int left = 0, tries = 0;
-	const FrCancel cancel = {count_down, &left};
+	const FrCancel cancel = {test_count_down, &left};
 	OnnxModel model;
 	OnnxBuffer file;
 	FrError error = {0};

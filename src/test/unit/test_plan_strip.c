@@ -253,14 +253,6 @@ test_profile(void)
 	free(file.data);
 }
 
-static bool
-count_down(void *context)
-{
-	int *left = context;
-
-	return (*left)-- <= 0;
-}
-
 static void
 test_cancel(void)
 {
@@ -275,7 +267,7 @@ test_cancel(void)
 	while (polls < 1000)
 	{
 		int left = polls;
-		FrCancel cancel = {count_down, &left};
+		FrCancel cancel = {test_count_down, &left};
 
 		status = fr_plan_run(plan, &cancel, &error);
 		if (status == FR_OK)

@@ -281,14 +281,6 @@ test_batch(void)
 	free(file.data);
 }
 
-static bool
-count_down(void *context)
-{
-	int *left = context;
-
-	return (*left)-- <= 0;
-}
-
 /* Cancelled at the n-th poll, for all n, while planning and while running. */
 static void
 test_cancel(void)
@@ -303,7 +295,7 @@ test_cancel(void)
 	for (; status != FR_OK && polls < 1000; polls++)
 	{
 		int left = polls;
-		FrCancel cancel = {count_down, &left};
+		FrCancel cancel = {test_count_down, &left};
 
 		status = fr_plan_run(plan, &cancel, NULL);
 		wrong += status != FR_OK && status != FR_ERR_CANCELLED;
@@ -315,7 +307,7 @@ test_cancel(void)
 	for (polls = 0; status != FR_OK && polls < 1000; polls++)
 	{
 		int left = polls;
-		FrCancel cancel = {count_down, &left};
+		FrCancel cancel = {test_count_down, &left};
 		FrError error = {0};
 
 		net = check_net(&file, NULL, &fr_allocator_malloc, &status, &error);

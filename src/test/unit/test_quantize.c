@@ -662,19 +662,6 @@ test_odd_weights(void)
 /* ---- memory and cancelling ---------------------------------------------- */
 
 /* Polls until one says to stop. */
-typedef struct Countdown
-{
-	int polls, stop_at;
-} Countdown;
-
-static bool
-count_down(void *context)
-{
-	Countdown *countdown = context;
-
-	return ++countdown->polls == countdown->stop_at;
-}
-
 static void
 test_failures(void)
 {
@@ -725,8 +712,8 @@ test_cancelling(void)
 	{
 		TestMemory memory = {0};
 		FrAllocator allocator = test_allocator(&memory);
-		Countdown countdown = {.stop_at = stop_at};
-		FrCancel cancel = {count_down, &countdown};
+		TestCancel countdown = {.cancel_at = stop_at};
+		FrCancel cancel = test_cancel_at(&countdown);
 		FrSamples samples = make_samples(input_shape);
 		FrQuantizeReport report;
 		FrGraph graph;
