@@ -33,7 +33,6 @@ PGDLLEXPORT PG_FUNCTION_INFO_V1(facerec_face_draw);
 /* face_align decodes for the crop alone. */
 #define ALIGN_DECODE_SIZE 640
 #define ALIGN_LEAST_SIZE  16
-#define ALIGN_MOST_SIZE	  1024
 
 /* ---- face_image_info ---------------------------------------------------- */
 
@@ -270,10 +269,10 @@ facerec_face_align(PG_FUNCTION_ARGS)
 	AlignArguments align = {.size = PG_GETARG_INT32(2)};
 
 	read_landmarks(PG_GETARG_ARRAYTYPE_P(1), align.landmarks);
-	if (align.size < ALIGN_LEAST_SIZE || align.size > ALIGN_MOST_SIZE)
+	if (align.size < ALIGN_LEAST_SIZE || align.size > FR_MAX_CROP_SIDE)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("size must be between %d and %d",
-							   ALIGN_LEAST_SIZE, ALIGN_MOST_SIZE)));
+							   ALIGN_LEAST_SIZE, FR_MAX_CROP_SIDE)));
 	return return_picture(fcinfo, attempt_align, &align,
 						  "could not align face");
 }

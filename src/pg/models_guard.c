@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "pg/builtin_models.h"
 #include "pg/catalog.h"
+#include "pg/errors.h"
 #include "pg/model_descriptor.h"
 #include "pg/models.h"
 #include "utils/inval.h"
@@ -50,6 +51,16 @@ get_datum(HeapTuple tuple, TupleDesc descriptor, const char *column)
 	return value;
 }
 
+/* ERROR: a row that face_model_load would not have written, and why. */
+pg_noreturn static void
+refuse_row(const char *name, const char *detail)
+{
+	ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
+					errmsg("row of face model \"%s\" is not valid", name),
+					errdetail_internal("%s", detail),
+					errhint("Use face_model_load to add a model.")));
+}
+
 /* ERROR unless the descriptor is as face_model_load writes it: complete. */
 static void
 check_descriptor(const char *name, const FrDescriptor *preset, Jsonb *given)
@@ -61,10 +72,7 @@ check_descriptor(const char *name, const FrDescriptor *preset, Jsonb *given)
 	Jsonb *complete = fr_model_descriptor_to_jsonb(&read);
 
 	if (compareJsonbContainers(&given->root, &complete->root) != 0)
-		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
-						errmsg("row of face model \"%s\" is not valid", name),
-						errdetail("Its descriptor is not complete."),
-						errhint("Use face_model_load to add a model.")));
+		refuse_row(name, "Its descriptor is not complete.");
 }
 
 /* The weights of a builtin row: those of the library, none of its own. */
@@ -138,13 +146,10 @@ check_row(HeapTuple tuple, TupleDesc descriptor)
 	bool is_known = fr_preset_find(preset_name, &preset);
 
 	if (preset.graph_count > 1 && files.count != preset.graph_count)
-		ereport(ERROR,
-				(errcode(ERRCODE_CHECK_VIOLATION),
-				 errmsg("row of face model \"%s\" is not valid", name),
-				 errdetail("It has %d files, but the preset \"%s\" is a model "
-						   "of %d networks, each a file.",
-						   files.count, preset_name, preset.graph_count),
-				 errhint("Use face_model_load to add a model.")));
+		refuse_row(name,
+				   psprintf("It has %d files, but the preset \"%s\" is a "
+							"model of %d networks, each a file.",
+							files.count, preset_name, preset.graph_count));
 	fr_model_files_sha256(&files, preset.graph_count, sha256);
 	snprintf(expected, sizeof(expected), "%08x",
 			 fr_catalog_fingerprint(
@@ -156,25 +161,15 @@ check_row(HeapTuple tuple, TupleDesc descriptor)
 
 	if (VARSIZE_ANY_EXHDR(stored) != FR_SHA256_BYTES ||
 		memcmp(VARDATA_ANY(stored), sha256, FR_SHA256_BYTES) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_CHECK_VIOLATION),
-				 errmsg("row of face model \"%s\" is not valid", name),
-				 errdetail("The SHA-256 of the weights differs from column "
-						   "sha256."),
-				 errhint("Use face_model_load to add a model.")));
+		refuse_row(name,
+				   "The SHA-256 of the weights differs from column sha256.");
 	if (strcmp(fingerprint, expected) != 0)
-		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
-						errmsg("row of face model \"%s\" is not valid", name),
-						errdetail("The fingerprint is %s, not %s.", expected,
-								  fingerprint),
-						errhint("Use face_model_load to add a model.")));
+		refuse_row(name, psprintf("The fingerprint is %s, not %s.", expected,
+								  fingerprint));
 	if (is_known && strcmp(role, fr_role_name(preset.role)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_CHECK_VIOLATION),
-				 errmsg("row of face model \"%s\" is not valid", name),
-				 errdetail("The preset \"%s\" does not have the role \"%s\".",
-						   preset_name, role),
-				 errhint("Use face_model_load to add a model.")));
+		refuse_row(name,
+				   psprintf("The preset \"%s\" does not have the role \"%s\".",
+							preset_name, role));
 	if (is_known)
 		check_descriptor(
 			name, &preset,

@@ -15,7 +15,6 @@
 #include "core/face/trial.h"
 
 #define MAX_EMBEDDING_DIMS 4096
-#define MAX_CROP_SIDE	   1024
 #define MAX_DETECTION_SIZE 65536
 #define MAX_SIZE_MULTIPLE  1024
 #define MAX_FACES		   100000
@@ -100,11 +99,11 @@ static FrStatus
 check_crop_values(const FrDescriptor *d, FrError *error)
 {
 	FrStatus status =
-		check_range("input_width", d->input_width, 1, MAX_CROP_SIDE, error);
+		check_range("input_width", d->input_width, 1, FR_MAX_CROP_SIDE, error);
 
 	if (status == FR_OK)
-		status = check_range("input_height", d->input_height, 1, MAX_CROP_SIDE,
-							 error);
+		status = check_range("input_height", d->input_height, 1,
+							 FR_MAX_CROP_SIDE, error);
 	if (status == FR_OK && (unsigned) d->alignment >= FR_TEMPLATE_COUNT)
 		status = fr_fail(error, FR_ERR_ARGUMENT,
 						 "There is no alignment template number %d.",

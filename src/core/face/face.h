@@ -15,6 +15,10 @@
 
 #define FR_LANDMARK_COUNT 5
 
+/* Sides of crops, pixels: larger ones would be sampled for longer than a
+ * cancel may wait. */
+#define FR_MAX_CROP_SIDE 1024
+
 typedef struct FrPoint
 {
 	float x, y;

@@ -20,9 +20,6 @@
 #define REGION_SIDE		  64
 #define MAX_REGION_FACTOR 4.0
 
-/* Larger crops would be sampled for longer than a cancel may wait. */
-#define MAX_CROP_SIDE 1024
-
 /* ---- finding faces ------------------------------------------------------- */
 
 /* Bring coordinates from a picture of count pixels, resized from a view, to
@@ -620,12 +617,12 @@ embed_some(FrPhoto *photo, FrNet *embedder, const FrDescriptor *descriptor,
 static FrStatus
 check_crop_size(int width, int height, FrError *error)
 {
-	if (width < 1 || height < 1 || width > MAX_CROP_SIDE ||
-		height > MAX_CROP_SIDE)
+	if (width < 1 || height < 1 || width > FR_MAX_CROP_SIDE ||
+		height > FR_MAX_CROP_SIDE)
 		return fr_fail(error, FR_ERR_ARGUMENT,
 					   "A crop of %d x %d pixels was asked for; its sides must "
 					   "be between 1 and %d.",
-					   width, height, MAX_CROP_SIDE);
+					   width, height, FR_MAX_CROP_SIDE);
 	return FR_OK;
 }
 
