@@ -113,10 +113,19 @@ sql postgres -c 'CREATE DATABASE d' -c 'CREATE DATABASE e'
 sql d -c 'CREATE EXTENSION facerec' -c 'DELETE FROM facerec_models WHERE builtin' -c 'CREATE TABLE input (name text, data bytea)'
 files src/networks/*.onnx | sql d -c '\copy input FROM STDIN'
 sql d -c "SELECT face_model_load('points', data, 'landmarks-5') FROM input WHERE name = 'landmarks.onnx'" -c "SELECT face_model_load('finder', data, 'yunet', '{\"max_faces\": 3}') FROM input WHERE name = 'detector.onnx'" >/dev/null
+# and thresholds of the extension that are deleted, changed, and of one's own
+shipped="SELECT count(*) FILTER (WHERE builtin), count(*) FILTER (WHERE NOT builtin) FROM facerec_thresholds"
+all=$(sql d -c 'SELECT count(*) FROM facerec_thresholds')
+sql d -c 'DELETE FROM facerec_thresholds WHERE fmr < 1e-4' -c 'UPDATE facerec_thresholds SET threshold = threshold / 2 WHERE fmr = 1e-4' -c "INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('site@0000abcd', 1e-3, 0.4)"
+own=$(sql d -c 'SELECT count(*) FROM facerec_thresholds WHERE NOT builtin')
 "$bin/pg_dump" -h "$dir" -p 5432 -U postgres d | sql e >"$dir/restore.log" 2>&1 && restored=yes || restored=no
 is "$restored" yes 'a dump with a network of this library under another name is restored'
 [ $restored = yes ] || sed 's/^/# /' "$dir/restore.log"
 is "$(sql e -c "SELECT string_agg(name, ' ' ORDER BY name) FROM facerec_models")" 'facerec-detector facerec-embedder finder points' 'it takes the place of the builtin one'
+
+is "$(sql e -c "$shipped")" "$((all - own + 1))|$own" 'builtin thresholds are there again, but for those that were changed'
+sql d -c 'SELECT facerec_thresholds_install()' >/dev/null 2>&1
+is "$(sql d -c "$shipped")" "$(sql e -c "$shipped")" 'facerec_thresholds_install does the same in place'
 
 # ---- a damaged row does not come in ----------------------------------------
 sed 's/127\.5/127.6/' "$dir/models.text" >"$dir/models.bad"

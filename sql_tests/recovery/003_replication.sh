@@ -70,7 +70,7 @@ former() { sql 5432 postgres -c 'ALTER TABLE facerec_models DISABLE TRIGGER face
 former 1
 sql 5432 postgres -c 'CREATE DATABASE subscriber'
 sql 5432 subscriber -c 'CREATE EXTENSION facerec' -c 'CREATE TABLE input (name text PRIMARY KEY, data bytea)' -c 'CREATE TABLE face (name text PRIMARY KEY, embedding faceembedding)'
-sql 5432 postgres -c 'CREATE PUBLICATION faces FOR TABLE facerec_models, face, input' -c "SELECT pg_create_logical_replication_slot('faces', 'pgoutput')" >/dev/null
+sql 5432 postgres -c 'CREATE PUBLICATION faces FOR TABLE facerec_models, facerec_thresholds, face, input' -c "SELECT pg_create_logical_replication_slot('faces', 'pgoutput')" >/dev/null
 sql 5432 subscriber -c "CREATE SUBSCRIPTION faces CONNECTION 'host=$dir port=5432 user=postgres dbname=postgres' PUBLICATION faces WITH (create_slot = false, slot_name = 'faces')"
 for _ in $(seq 600); do
 	[ "$(sql 5432 subscriber -c "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'")" = 0 ] && break
@@ -99,5 +99,16 @@ is "$(sql 5432 subscriber -c "SELECT string_agg(name, ' ' ORDER BY name) FROM fa
 sql 5432 postgres -c "SELECT face_model_load('loaded', data, 'mobilefacenet', '{\"flip\": true, \"detector\": \"facerec-detector\"}') FROM input WHERE name = 'embedder.onnx'" >/dev/null
 wait_subscriber
 is "$(sql 5432 subscriber -c "SELECT name, builtin FROM facerec_models WHERE role = 'embedder' AND name <> 'people'")" 'loaded|f' 'a model that is loaded replaces the builtin one of the same network'
+# thresholds: as with models, each has those of its own version; others travel
+shipped="SELECT md5(string_agg(t::text, E'\n' ORDER BY model, fmr)), count(*) FROM facerec_thresholds t WHERE builtin"
+is "$(sql 5432 subscriber -c "$shipped")" "$(sql 5432 postgres -c "$shipped")" 'the subscriber has its own builtin thresholds'
+before=$(sql 5432 subscriber -c "$shipped")
+sql 5432 postgres -c 'DELETE FROM facerec_thresholds' -c "INSERT INTO facerec_thresholds (model, fmr, threshold) VALUES ('site@0000abcd', 1e-3, 0.4), ('site@0000abcd', 1e-4, 0.3)"
+wait_subscriber
+is "$(sql 5432 subscriber -c "$shipped")" "$before" 'they stay when they are deleted at the publisher'
+sql 5432 postgres -c 'SELECT facerec_thresholds_install()' -c "UPDATE facerec_thresholds SET threshold = 0.123 WHERE model ~ '^facerec-embedder-flip' AND fmr = 1e-4" >/dev/null
+wait_subscriber
+is "$(sql 5432 subscriber -c "SELECT count(*), count(*) FILTER (WHERE threshold = 0.123), count(*) FILTER (WHERE model = 'site@0000abcd') FROM facerec_thresholds WHERE NOT builtin")" '3|1|2' 'rows of a site arrive, also in place of builtin ones'
+is "$(sql 5432 subscriber -c "$shipped")" "$(sql 5432 postgres -c "$shipped")" 'and the others stay builtin'
 sql 5432 subscriber -c 'DROP SUBSCRIPTION faces' >/dev/null 2>&1
 echo "1..$n"
