@@ -9,28 +9,51 @@
 
 #include "postgres.h"
 
+#include "index/recycle.h"
 #include "index/row.h"
 
-/* A chain that is being read, with copies of one code page and its re-rank
- * pages. */
+/*
+ * A chain that is being read, in one pass or several: each pass gives the rows
+ * that came since the one before, so that the last one, which keeps inserts
+ * waiting, has little left to do.  VACUUM alone removes rows, and it is who
+ * reads: a slot that was read stays as it is.
+ */
 typedef struct FrChainReader
 {
 	Relation index;
 	const FrSearchShape *shape;
 	uint32 list, generation;
+
+	/* The pages that were met, from left to right. */
+	uint32 page_count, page_capacity;
+	BlockNumber *blocks; /* [page_count, 1 + rerank_pages]: the code page and
+						  * its re-rank pages */
+	uint32 *seen; /* [page_count, blocks_per_page]: slots that were read */
+
+	/* The pass. */
 	bool is_closing; /* close pages to inserts on the way */
+	uint32 next_page;
+	BlockNumber next_block;
+	uint64 rows; /* that it gave */
+
+	/* Copies of a code page and its re-rank pages, and where the rows are
+	 * that were not read before. */
 	Page code;
-	Page *rerank;		 /* [rerank_pages] */
-	BlockNumber *blocks; /* [block_count] that were read */
-	uint32 block_count, block_capacity;
+	Page *rerank;		/* [rerank_pages] */
+	uint32 *fresh;		/* [blocks_per_page] */
+	uint32 block_limit; /* the index had that many */
 } FrChainReader;
 
 extern void fr_chain_reader_init(FrChainReader *reader, Relation index,
 								 const FrSearchShape *shape, uint32 list,
-								 uint32 generation, bool is_closing);
+								 uint32 generation);
 
-/* Copy a code page and its re-rank pages; returns the next code page. */
-extern BlockNumber fr_chain_read(FrChainReader *reader, BlockNumber block);
+extern void
+fr_chain_begin_pass(FrChainReader *reader, BlockNumber first, bool is_closing);
+
+/* Copy the next page that may have rows for this pass; false behind the last
+ * one. */
+extern bool fr_chain_next_page(FrChainReader *reader);
 
 /* A row of the page that was read. */
 typedef struct FrChainRow
@@ -42,13 +65,13 @@ typedef struct FrChainRow
 	FrFilterValues filters;
 } FrChainRow;
 
-/* The live row with the lowest slot >= *slot, which is set behind it; false
- * when there is none. */
+/* The next row of the page, with the lowest slot >= *slot, which is set behind
+ * it; false when there is none. */
 extern bool
-fr_chain_next_row(const FrChainReader *reader, uint32 *slot, FrChainRow *row);
+fr_chain_next_row(FrChainReader *reader, uint32 *slot, FrChainRow *row);
 
-/* Give the pages that were read the horizon after which they are free. */
-extern void fr_chain_retire(const FrChainReader *reader);
+/* Hand over all pages that were met, when the chain is replaced. */
+extern void fr_chain_recycle(const FrChainReader *reader, FrRecycler *recycler);
 
 /* A chain that is being written; nothing points at it yet. */
 typedef struct FrChainWriter
@@ -61,6 +84,7 @@ typedef struct FrChainWriter
 	BlockNumber block; /* where the page goes that is being filled */
 	BlockNumber first;
 	uint64 rows;
+	uint32 pages; /* that it took */
 } FrChainWriter;
 
 extern void fr_chain_writer_init(FrChainWriter *writer, Relation index,
@@ -74,6 +98,14 @@ fr_chain_add(FrChainWriter *writer, const uint8 *encoded,
 
 /* Write what is left; the last page is writer->block. */
 extern void fr_chain_finish(FrChainWriter *writer);
+
+/*
+ * Passes that leave inserts alone go on until the last one gave no more than
+ * that many rows, but not for ever: what is left is for the pass that closes
+ * pages.
+ */
+#define FR_CHAIN_REST	256
+#define FR_CHAIN_PASSES 8
 
 /* A generation that no chain has or had. */
 extern uint32 fr_chain_take_generation(Relation index);

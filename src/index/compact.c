@@ -4,15 +4,17 @@
  * Order of events, each safe to stop after:
  *
  *  1. A new generation number is taken from the meta page.
- *  2. Page by page, from left to right, the old chain is closed to inserts
- *     and copied into new pages, which nothing points at.  An insert that
- *     meets a closed page waits for the lock of the list, which we hold.
- *  3. One record lets the routing point at the new chain.
- *  4. The old pages are given the horizon after which they may be reused.
+ *  2. Page by page, from left to right, the old chain is copied into new
+ *     pages, which nothing points at.  Inserts go on.
+ *  3. The pages that inserts may have changed since are closed to them, and
+ *     what came is copied, too.  An insert that meets a closed page waits for
+ *     the lock of the list, which we hold.
+ *  4. One record lets the routing point at the new chain.
+ *  5. The old pages go to the recycler.
  *
- * After a crash in 2 the new pages are of a generation that is no list's, and
- * VACUUM frees them; so it does with the old ones after a crash in 4.  Closed
- * pages of a list whose lock is free are as good as open.
+ * After a crash in 2 or 3 the new pages are of a generation that is no list's,
+ * and VACUUM frees them; so it does with the old ones after a crash in 5.
+ * Closed pages of a list whose lock is free are as good as open.
  */
 #include "postgres.h"
 
@@ -27,7 +29,7 @@
 
 /* Copy the rows of the page that was read. */
 static void
-copy_rows(const FrChainReader *reader, FrChainWriter *writer, uint8 *encoded)
+copy_rows(FrChainReader *reader, FrChainWriter *writer, uint8 *encoded)
 {
 	const FrSearchShape *shape = reader->shape;
 	uint32 slot = 0;
@@ -42,17 +44,14 @@ copy_rows(const FrChainReader *reader, FrChainWriter *writer, uint8 *encoded)
 	}
 }
 
+/* Copy what came since the pass before. */
 static void
-copy_chain(FrChainReader *reader, FrChainWriter *writer, BlockNumber block)
+copy_pass(FrChainReader *reader, FrChainWriter *writer, BlockNumber first,
+		  bool is_closing, uint8 *encoded)
 {
-	uint8 *encoded = palloc(reader->shape->encoded_bytes);
-
-	while (block != InvalidBlockNumber)
-	{
-		block = fr_chain_read(reader, block);
+	fr_chain_begin_pass(reader, first, is_closing);
+	while (fr_chain_next_page(reader))
 		copy_rows(reader, writer, encoded);
-	}
-	fr_chain_finish(writer);
 }
 
 /* ---- the switch --------------------------------------------------------- */
@@ -90,25 +89,32 @@ switch_chain(const FrChainWriter *writer, const FrMetaPage *meta)
 	UnlockReleaseBuffer(meta_buffer);
 }
 
-void
+uint32
 fr_index_compact(Relation index, const FrMetaPage *meta,
 				 const FrSearchShape *shape, uint32 list, BlockNumber first,
-				 uint32 generation)
+				 uint32 generation, FrRecycler *recycler)
 {
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "faceindex compaction", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
+	uint8 *encoded = palloc(shape->encoded_bytes);
+	int passes = 0;
 	FrChainReader reader;
 	FrChainWriter writer;
 
-	fr_chain_reader_init(&reader, index, shape, list, generation, true);
+	fr_chain_reader_init(&reader, index, shape, list, generation);
 	fr_chain_writer_init(&writer, index, shape, list,
 						 fr_chain_take_generation(index));
+	do
+		copy_pass(&reader, &writer, first, false, encoded);
+	while (reader.rows > FR_CHAIN_REST && ++passes < FR_CHAIN_PASSES);
 	LockPage(index, list, ExclusiveLock);
-	copy_chain(&reader, &writer, first);
+	copy_pass(&reader, &writer, first, true, encoded);
+	fr_chain_finish(&writer);
 	switch_chain(&writer, meta);
 	UnlockPage(index, list, ExclusiveLock);
-	fr_chain_retire(&reader);
 	MemoryContextSwitchTo(caller);
+	fr_chain_recycle(&reader, recycler);
 	MemoryContextDelete(context);
+	return writer.pages;
 }

@@ -3,10 +3,10 @@
  *
  * A list that became long is split: a sample of its rows, read from the
  * table, is clustered anew, then every row is read, encoded against its new
- * centroid and written to one of several new chains, while inserts into this
- * list wait.  The steps are those of compact.c: new chains of a new
- * generation, which nothing points at; one record that switches; old pages
- * that wait for their horizon.
+ * centroid and written to one of several new chains.  The steps are those of
+ * compact.c: new chains of a new generation, which nothing points at; a short
+ * time in which inserts into this list wait, for the rows that came meanwhile;
+ * one record that switches; old pages that are recycled.
  *
  * New lists get the numbers behind the present ones.  Their routing entries
  * are written before the record that raises the number of lists, so nobody
@@ -185,19 +185,18 @@ static uint32
 read_sample(Split *split, uint64 rows, float *sample, uint32 capacity)
 {
 	uint64 stride = Max(rows / capacity, 1);
-	BlockNumber block = split->first;
 	uint64 number = 0;
 	uint32 count = 0;
 	FrChainReader reader;
 	FrChainRow row;
 
 	fr_chain_reader_init(&reader, split->source->index, split->shape,
-						 split->list, split->generation, false);
-	while (block != InvalidBlockNumber && count < capacity)
+						 split->list, split->generation);
+	fr_chain_begin_pass(&reader, split->first, false);
+	while (count < capacity && fr_chain_next_page(&reader))
 	{
 		uint32 slot = 0;
 
-		block = fr_chain_read(&reader, block);
 		while (count < capacity && fr_chain_next_row(&reader, &slot, &row))
 			if (number++ % stride == 0 &&
 				fetch_row(split->source, &row,
@@ -282,19 +281,17 @@ write_rows(Split *split)
 	split->count = 0;
 }
 
-/* Write all rows of the chain, which is closed on the way, to the parts;
- * false when the table does not have what the index says. */
+/* Write the rows of a pass to the parts; false when the table does not have
+ * what the index says. */
 static bool
-write_parts(Split *split, FrChainReader *reader)
+write_pass(Split *split, FrChainReader *reader, bool is_closing)
 {
-	BlockNumber block = split->first;
-
-	while (block != InvalidBlockNumber)
+	fr_chain_begin_pass(reader, split->first, is_closing);
+	while (fr_chain_next_page(reader))
 	{
 		uint32 slot = 0;
 		FrChainRow row;
 
-		block = fr_chain_read(reader, block);
 		while (fr_chain_next_row(reader, &slot, &row))
 		{
 			Fetched fetched = fetch_row(
@@ -312,6 +309,29 @@ write_parts(Split *split, FrChainReader *reader)
 		}
 	}
 	write_rows(split);
+	return true;
+}
+
+/* Write all rows of the chain to the parts, but for those that come while this
+ * goes on; false as above. */
+static bool
+write_most_rows(Split *split, FrChainReader *reader)
+{
+	int passes = 0;
+
+	do
+		if (!write_pass(split, reader, false))
+			return false;
+	while (reader->rows > FR_CHAIN_REST && ++passes < FR_CHAIN_PASSES);
+	return true;
+}
+
+/* Write the rest while inserts wait, and finish the parts. */
+static bool
+write_rest(Split *split, FrChainReader *reader)
+{
+	if (!write_pass(split, reader, true))
+		return false;
 	for (uint32 i = 0; i < split->part_count; i++)
 		fr_chain_finish(&split->writers[i]);
 	return true;
@@ -452,7 +472,8 @@ switch_routing(Relation index, BlockNumber first, uint32 pages)
  * there is none.  What inserts change of the old one meanwhile are hints.
  */
 static bool
-expand_routing(Relation index, const FrSearchShape *shape, uint32 lists)
+expand_routing(Relation index, const FrSearchShape *shape, uint32 lists,
+			   FrRecycler *recycler)
 {
 	const FrRouting *routing = fr_index_routing(index, true);
 	FrMetaPage old = routing->meta;
@@ -472,7 +493,7 @@ expand_routing(Relation index, const FrSearchShape *shape, uint32 lists)
 		write_routing_page(index, shape, first + i, i, entries, old.list_count);
 	switch_routing(index, first, pages);
 	for (uint32 i = 0; i < old.routing_pages; i++)
-		fr_page_retire_block(index, old.routing_first + i);
+		fr_recycler_add(recycler, old.routing_first + i);
 	pfree(entries);
 	return true;
 }
@@ -490,7 +511,7 @@ count_parts(uint64 rows, double rows_per_list)
 
 static void
 split_list(RowSource *source, const FrSearchShape *shape, uint32 list,
-		   uint64 rows, uint32 parts)
+		   uint64 rows, uint32 parts, FrRecycler *recycler)
 {
 	Relation index = source->index;
 	const FrRouting *routing = fr_index_routing(index, true);
@@ -509,20 +530,23 @@ split_list(RowSource *source, const FrSearchShape *shape, uint32 list,
 	if (!cluster_list(&split, rows))
 		return;
 	prepare_parts(&split, meta.list_count);
-	fr_chain_reader_init(&reader, index, shape, list, split.generation, true);
-	LockPage(index, list, ExclusiveLock);
-	is_complete = write_parts(&split, &reader);
-	if (is_complete)
-		switch_to_parts(&split, &meta);
-	UnlockPage(index, list, ExclusiveLock);
-	if (is_complete)
-		fr_chain_retire(&reader);
+	fr_chain_reader_init(&reader, index, shape, list, split.generation);
+	if (write_most_rows(&split, &reader))
+	{
+		LockPage(index, list, ExclusiveLock);
+		is_complete = write_rest(&split, &reader);
+		if (is_complete)
+			switch_to_parts(&split, &meta);
+		UnlockPage(index, list, ExclusiveLock);
+		if (is_complete)
+			fr_chain_recycle(&reader, recycler);
+	}
 	fr_assigner_destroy(split.assigner);
 }
 
 void
 fr_index_grow(Relation index, double row_count, const FrVacuumList *lists,
-			  uint32 list_count)
+			  uint32 list_count, FrRecycler *recycler)
 {
 	uint32 wanted = fr_search_list_count(row_count);
 	double rows_per_list = row_count / wanted;
@@ -537,7 +561,8 @@ fr_index_grow(Relation index, double row_count, const FrVacuumList *lists,
 		return;
 	for (uint32 list = 0; list < list_count; list++)
 		needed += count_parts(lists[list].rows, rows_per_list) - 1;
-	if (needed == list_count || !expand_routing(index, &shape, needed))
+	if (needed == list_count ||
+		!expand_routing(index, &shape, needed, recycler))
 		return;
 	open_source(&source, index, &fr_index_routing(index, true)->meta, &shape);
 	context = AllocSetContextCreate(CurrentMemoryContext, "faceindex split",
@@ -548,8 +573,10 @@ fr_index_grow(Relation index, double row_count, const FrVacuumList *lists,
 		uint32 parts = count_parts(lists[list].rows, rows_per_list);
 
 		if (parts > 1)
-			split_list(&source, &shape, list, lists[list].rows, parts);
+			split_list(&source, &shape, list, lists[list].rows, parts,
+					   recycler);
 		MemoryContextReset(context);
+		fr_recycler_free(recycler);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

@@ -120,6 +120,9 @@ extern void fr_index_forget(Relation index);
 
 /* ---- pages (lists.c) ---------------------------------------------------- */
 
+/* Pin a block that a page or the routing names; ERROR if there is none. */
+extern Buffer fr_index_pin(Relation index, BlockNumber block);
+
 /* Whether a page, locked at least in share mode, is of a kind and belongs to
  * this generation of this list. */
 static inline bool

@@ -36,6 +36,15 @@ fr_index_corrupt(Relation index, const char *format, ...)
 			 errdetail_internal("%s", detail), errhint("Please REINDEX it.")));
 }
 
+Buffer
+fr_index_pin(Relation index, BlockNumber block)
+{
+	/* The number that asks for a new page is among those. */
+	if (unlikely(block >= RelationGetNumberOfBlocks(index)))
+		fr_index_corrupt(index, "Block %u is named, but there is none.", block);
+	return ReadBuffer(index, block);
+}
+
 /* ---- meta --------------------------------------------------------------- */
 
 void

@@ -71,8 +71,9 @@ typedef struct FrPageSpecial
 } FrPageSpecial;
 
 #define FR_PAGE_SPECIAL_BYTES MAXALIGN(sizeof(FrPageSpecial))
+/* At the end, whatever the header of a damaged page says. */
 #define FrPageGetSpecial(page) \
-	((FrPageSpecial *) PageGetSpecialPointer((Page) (page)))
+	((FrPageSpecial *) ((char *) (page) + BLCKSZ - FR_PAGE_SPECIAL_BYTES))
 
 /* What is between header and special: 8,144 of 8,192 bytes. */
 #define FR_PAGE_ROOM \
@@ -195,9 +196,12 @@ fr_code_block(Page page, const FrSearchShape *shape, uint32 block)
 static inline uint32
 fr_code_blocks_used(Page page, const FrSearchShape *shape)
 {
-	Size used = ((PageHeader) page)->pd_lower - fr_code_blocks_offset(shape);
+	Size lower = ((PageHeader) page)->pd_lower;
+	Size offset = fr_code_blocks_offset(shape);
 
-	return Min(used / shape->block_bytes, shape->blocks_per_page);
+	if (unlikely(lower < offset))
+		return 0;
+	return Min((lower - offset) / shape->block_bytes, shape->blocks_per_page);
 }
 
 /* ---- re-rank pages ------------------------------------------------------ */

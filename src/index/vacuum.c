@@ -13,6 +13,7 @@
 #include "commands/vacuum.h"
 
 #include "access/generic_xlog.h"
+#include "access/table.h"
 #include "commands/progress.h"
 #include "index/row.h"
 #include "index/vacuum.h"
@@ -27,6 +28,11 @@
 /* Lists with a larger share of free slots are rewritten, if that saves a
  * page. */
 #define SPARSE_SHARE 0.25
+
+/* Compaction may let the index grow by this share of its pages, and by so many
+ * pages in any case, where no free ones are left to use. */
+#define GROWTH_SHARE 0.125
+#define GROWTH_PAGES 128
 
 /* Re-rank pages in a record, beside their code page. */
 #define RERANK_PER_RECORD (MAX_GENERIC_XLOG_PAGES - 1)
@@ -54,6 +60,9 @@ typedef struct Vacuum
 	uint8 *is_rerank; /* bit per block: re-rank page of a living chain */
 	BlockNumber blocks;
 	BlockNumber retired; /* pages that wait for their horizon */
+	Relation heap;		 /* whose snapshots they wait for */
+	FrRecycler recycler;
+	int64 free_pages; /* that compaction may use */
 } Vacuum;
 
 /* ---- dead rows ---------------------------------------------------------- */
@@ -207,6 +216,7 @@ remember_code_page(Vacuum *vacuum, BlockNumber block, Page page)
 	entry->list = FrPageGetSpecial(page)->list;
 	entry->live = FrPageGetCodeHeader(page)->live;
 	vacuum->lists[entry->list].rows += entry->live;
+	vacuum->lists[entry->list].pages++;
 	vacuum->stats->num_index_tuples += entry->live;
 }
 
@@ -227,39 +237,6 @@ vacuum_code_page(Vacuum *vacuum, Buffer buffer)
 	remember_code_page(vacuum, BufferGetBlockNumber(buffer), page);
 }
 
-static void
-free_page(Vacuum *vacuum, Buffer buffer)
-{
-	GenericXLogState *record = GenericXLogStart(vacuum->index);
-	Page page =
-		GenericXLogRegisterBuffer(record, buffer, GENERIC_XLOG_FULL_IMAGE);
-
-	/* Zeros: the copies of deleted faces go here. */
-	fr_page_init(page, FR_PAGE_FREE, 0, 0);
-	GenericXLogFinish(record);
-}
-
-void
-fr_page_retire(Relation index, Buffer buffer)
-{
-	GenericXLogState *record = GenericXLogStart(index);
-	Page page = GenericXLogRegisterBuffer(record, buffer, 0);
-
-	FrPageGetSpecial(page)->retired_xid =
-		U64FromFullTransactionId(ReadNextFullTransactionId());
-	GenericXLogFinish(record);
-}
-
-void
-fr_page_retire_block(Relation index, BlockNumber block)
-{
-	Buffer buffer = ReadBuffer(index, block);
-
-	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	fr_page_retire(index, buffer);
-	UnlockReleaseBuffer(buffer);
-}
-
 /*
  * A page of a chain that is no list's, or of a routing that is not the
  * present one: what was replaced, or was to replace something.  Scans that began before the switch may read
@@ -275,11 +252,10 @@ vacuum_old_page(Vacuum *vacuum, Buffer buffer)
 	xid = FrPageGetSpecial(BufferGetPage(buffer))->retired_xid;
 	if (xid == 0)
 		fr_page_retire(vacuum->index, buffer);
-	else if (GlobalVisCheckRemovableFullXid(NULL,
+	else if (GlobalVisCheckRemovableFullXid(vacuum->heap,
 											FullTransactionIdFromU64(xid)))
 	{
-		free_page(vacuum, buffer);
-		RecordFreeIndexPage(vacuum->index, BufferGetBlockNumber(buffer));
+		fr_page_free(vacuum->index, buffer);
 		vacuum->stats->pages_newly_deleted++;
 		vacuum->stats->pages_deleted++;
 		vacuum->stats->pages_free++;
@@ -368,14 +344,16 @@ compare_block(const void *key, const void *entry)
 	return block < other ? -1 : block > other;
 }
 
-/* Follow the chain of a list through what the pass has seen of it. */
+/* Find the first page of a list with room, by following its chain through
+ * what the pass has seen of it. */
 static void
-sum_up_list(const Vacuum *vacuum, FrVacuumList *list)
+find_room(const Vacuum *vacuum, FrVacuumList *list)
 {
 	BlockNumber block = list->first;
+	uint32 steps = 0;
 
 	list->room = InvalidBlockNumber;
-	while (block != InvalidBlockNumber)
+	while (block != InvalidBlockNumber && list->room == InvalidBlockNumber)
 	{
 		const CodePage *page =
 			bsearch(&block, vacuum->pages, vacuum->page_count, sizeof(CodePage),
@@ -383,25 +361,46 @@ sum_up_list(const Vacuum *vacuum, FrVacuumList *list)
 
 		/* Pages that came later are at the end, and damage is for
 		 * facerec_index_check to find. */
-		if (!page || list->pages > vacuum->page_count)
+		if (!page || ++steps > vacuum->page_count)
 			break;
-		list->pages++;
-		if (list->room == InvalidBlockNumber &&
-			page->live < vacuum->shape.slots_per_page)
+		if (page->live < vacuum->shape.slots_per_page)
 			list->room = block;
 		block = page->next;
 	}
 }
 
+static uint64
+count_needed(const Vacuum *vacuum, const FrVacuumList *list)
+{
+	uint32 slots = vacuum->shape.slots_per_page;
+
+	return Max((list->rows + slots - 1) / slots, 1);
+}
+
 static bool
 is_sparse(const Vacuum *vacuum, const FrVacuumList *list)
 {
-	uint32 slots = vacuum->shape.slots_per_page;
-	uint64 needed = Max((list->rows + slots - 1) / slots, 1);
-	double capacity = (double) list->pages * slots;
+	double capacity = (double) list->pages * vacuum->shape.slots_per_page;
 
-	return needed < list->pages &&
+	return count_needed(vacuum, list) < list->pages &&
 		   capacity - list->rows > SPARSE_SHARE * capacity;
+}
+
+/*
+ * Whether there are pages to write a list anew: free ones, if need be those
+ * that this VACUUM has replaced.  While scans hold on to those, the index may
+ * grow a little; what is left then is for the next VACUUM.
+ */
+static bool
+has_pages_for(Vacuum *vacuum, const FrVacuumList *list)
+{
+	int64 needed =
+		(int64) count_needed(vacuum, list) * (1 + vacuum->shape.rerank_pages);
+	int64 growth = (int64) Max(vacuum->blocks * GROWTH_SHARE, GROWTH_PAGES);
+
+	if (needed > vacuum->free_pages)
+		vacuum->free_pages += fr_recycler_free(&vacuum->recycler);
+	return needed <= vacuum->free_pages + growth - vacuum->retired;
 }
 
 /* Tell inserts where slots became free. */
@@ -434,21 +433,34 @@ move_insert_page(Vacuum *vacuum, uint32 number)
 }
 
 static void
+compact_list(Vacuum *vacuum, uint32 number)
+{
+	const FrVacuumList *list = &vacuum->lists[number];
+
+	vacuum->free_pages -=
+		fr_index_compact(vacuum->index, &vacuum->meta, &vacuum->shape, number,
+						 list->first, list->generation, &vacuum->recycler);
+}
+
+static void
 vacuum_lists(Vacuum *vacuum)
 {
+	vacuum->free_pages = vacuum->stats->pages_free;
+	IndexFreeSpaceMapVacuum(vacuum->index);
 	for (uint32 number = 0; number < vacuum->meta.list_count; number++)
 	{
 		FrVacuumList *list = &vacuum->lists[number];
 
-		if (list->removed == 0)
-			continue;
-		delay();
-		sum_up_list(vacuum, list);
-		if (is_sparse(vacuum, list))
-			fr_index_compact(vacuum->index, &vacuum->meta, &vacuum->shape,
-							 number, list->first, list->generation);
-		else
+		if (is_sparse(vacuum, list) && has_pages_for(vacuum, list))
+		{
+			delay();
+			compact_list(vacuum, number);
+		}
+		else if (list->removed > 0)
+		{
+			find_room(vacuum, list);
 			move_insert_page(vacuum, number);
+		}
 	}
 }
 
@@ -490,6 +502,7 @@ prepare(Vacuum *vacuum)
 	}
 	vacuum->blocks = count_blocks(vacuum->index);
 	vacuum->is_rerank = palloc0(vacuum->blocks / 8 + 1);
+	fr_recycler_init(&vacuum->recycler, vacuum->index);
 	vacuum->page_capacity = 1024;
 	vacuum->pages = palloc(vacuum->page_capacity * sizeof(CodePage));
 	return true;
@@ -505,6 +518,7 @@ vacuum_index(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 					 .info = info,
 					 .callback = callback,
 					 .callback_state = callback_state};
+	uint32 freed;
 
 	if (!stats)
 		stats = palloc0(sizeof *stats);
@@ -516,16 +530,21 @@ vacuum_index(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	context = AllocSetContextCreate(caller, "faceindex vacuum",
 									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
+	vacuum.heap = table_open(info->index->rd_index->indrelid, AccessShareLock);
 	if (prepare(&vacuum))
 	{
 		vacuum_pages(&vacuum);
-		if (callback)
-			vacuum_lists(&vacuum);
-		else
+		vacuum_lists(&vacuum);
+		if (!callback)
 			fr_index_grow(info->index, stats->num_index_tuples, vacuum.lists,
-						  vacuum.meta.list_count);
+						  vacuum.meta.list_count, &vacuum.recycler);
+		freed = fr_recycler_finish(&vacuum.recycler);
+		stats->pages_newly_deleted += freed;
+		stats->pages_deleted += freed;
+		stats->pages_free += freed;
 		IndexFreeSpaceMapVacuum(info->index);
 	}
+	table_close(vacuum.heap, AccessShareLock);
 	stats->num_pages = RelationGetNumberOfBlocks(info->index);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

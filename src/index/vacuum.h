@@ -1,5 +1,5 @@
 /*
- * vacuum.h: what vacuum.c and compact.c share.
+ * vacuum.h: what vacuum.c, compact.c and grow.c share.
  */
 #ifndef FR_INDEX_VACUUM_H
 #define FR_INDEX_VACUUM_H
@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "index/index.h"
+#include "index/recycle.h"
 
 /* A list as VACUUM found it. */
 typedef struct FrVacuumList
@@ -21,12 +22,13 @@ typedef struct FrVacuumList
 
 /*
  * Rewrite a list onto as few pages as it needs, beside the old ones; then
- * switch to the new chain and retire the old one.  Scans that have begun read
- * on in the old chain.
+ * switch to the new chain and hand over the old one.  Scans that have begun
+ * read on in the old chain.  Returns how many pages the new one has.
  */
-extern void fr_index_compact(Relation index, const FrMetaPage *meta,
-							 const FrSearchShape *shape, uint32 list,
-							 BlockNumber first, uint32 generation);
+extern uint32
+fr_index_compact(Relation index, const FrMetaPage *meta,
+				 const FrSearchShape *shape, uint32 list, BlockNumber first,
+				 uint32 generation, FrRecycler *recycler);
 
 /* Lists are added when there should be this many times as many. */
 #define FR_GROWTH 2
@@ -35,13 +37,8 @@ extern void fr_index_compact(Relation index, const FrMetaPage *meta,
  * Split long lists if the index should have many more lists than it has;
  * lists [list_count] are as VACUUM found them.
  */
-extern void fr_index_grow(Relation index, double row_count,
-						  const FrVacuumList *lists, uint32 list_count);
-
-/* Give a page, locked exclusively, that belongs to no list any more the
- * horizon after which it may be used again. */
-extern void fr_page_retire(Relation index, Buffer buffer);
-
-extern void fr_page_retire_block(Relation index, BlockNumber block);
+extern void
+fr_index_grow(Relation index, double row_count, const FrVacuumList *lists,
+			  uint32 list_count, FrRecycler *recycler);
 
 #endif
