@@ -159,7 +159,7 @@ fr_index_build(Relation heap, Relation index, IndexInfo *info)
 		Size bytes = plan.meta.list_count * fr_routing_entry_bytes(&plan.shape);
 
 		entries = palloc0(bytes);
-		plan.meta.padded = plan.shape.padded;
+		fr_meta_set_shape(&plan.meta, &plan.shape);
 		plan.meta.routing_first = FR_INDEX_META_BLOCK + 1;
 		plan.meta.routing_pages = (plan.meta.list_count - 1) /
 									  fr_routing_entries_per_page(&plan.shape) +

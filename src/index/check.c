@@ -116,7 +116,7 @@ check_kind(FrCheck *check, BlockNumber block, Page page)
 		fr_check_complain(check, block, "a free page has a content");
 	if (special->kind != FR_PAGE_CODE && special->kind != FR_PAGE_RERANK)
 		return;
-	if (special->list < check->meta.list_count &&
+	if (check->routing && special->list < check->meta.list_count &&
 		special->generation ==
 			fr_routing_list(check->routing, special->list)->generation)
 	{

@@ -54,6 +54,7 @@ typedef struct RowSource
 	FrAllocator allocator;
 	FrSearchQuery query;
 	MemoryContext row_context;
+	BlockNumber heap_blocks; /* at least so many */
 } RowSource;
 
 static void
@@ -62,6 +63,7 @@ open_source(RowSource *source, Relation index, const FrMetaPage *meta,
 {
 	FrError error = {0};
 
+	source->heap_blocks = 0;
 	source->index = index;
 	source->heap = table_open(index->rd_index->indrelid, AccessShareLock);
 	source->info = BuildIndexInfo(index);
@@ -139,6 +141,7 @@ fetch_row(RowSource *source, const FrChainRow *row, float *rotated)
 	bool call_again = false;
 	bool is_all_dead = false;
 
+	fr_row_check_tid(source->index, source->heap, &tid, &source->heap_blocks);
 	do
 	{
 		if (!table_index_fetch_tuple(source->fetch, &tid, &source->snapshot,

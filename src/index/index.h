@@ -90,8 +90,12 @@ fr_routing_centroid(const FrRouting *routing, uint32 list)
  * that we read. */
 extern void fr_index_read_meta(Relation index, FrMetaPage *meta);
 
-/* ERROR unless a page is a meta page that we read. */
+/* ERROR unless a page is a meta page that we read, of an index with these
+ * columns. */
 extern void fr_index_check_meta(Relation index, Page page);
+
+/* Note the shape that dims and filter columns of a meta page lead to. */
+extern void fr_meta_set_shape(FrMetaPage *meta, const FrSearchShape *shape);
 
 /* The shape that a meta page with dims > 0 says. */
 extern void fr_index_shape(const FrMetaPage *meta, FrSearchShape *shape);
@@ -122,6 +126,18 @@ extern void fr_index_forget(Relation index);
 
 /* Pin a block that a page or the routing names; ERROR if there is none. */
 extern Buffer fr_index_pin(Relation index, BlockNumber block);
+
+/* ERROR unless a page, locked at least in share mode, is one of ours, or
+ * new. */
+extern void fr_index_check_frame(Relation index, BlockNumber block, Page page);
+
+/* ERROR unless a code page's header fits its blocks, and its re-rank pages are
+ * others, each of them once. */
+extern void fr_index_check_code_page(Relation index, const FrSearchShape *shape,
+									 BlockNumber block, Page page);
+
+/* True for a page that anybody may use: new, or free and without content. */
+extern bool fr_page_is_free(Page page);
 
 /* Whether a page, locked at least in share mode, is of a kind and belongs to
  * this generation of this list. */

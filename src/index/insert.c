@@ -18,6 +18,10 @@
 /* A hint that is this many full pages behind is moved. */
 #define HINT_WALK 8
 
+/* After each so many pages an insert asks itself whether it walks in a
+ * circle. */
+#define LONG_WALK 1024
+
 /* What one statement keeps between its rows. */
 typedef struct InsertCache
 {
@@ -72,7 +76,7 @@ init_index(Relation index, Buffer meta_buffer, const FrMetaPage *meta)
 	record = GenericXLogStart(index);
 	target = FrPageGetMeta(GenericXLogRegisterBuffer(record, meta_buffer, 0));
 	*target = *meta;
-	target->padded = shape.padded;
+	fr_meta_set_shape(target, &shape);
 	target->list_count = 1;
 	target->routing_first = BufferGetBlockNumber(routing_buffer);
 	target->routing_pages = 1;
@@ -155,8 +159,11 @@ find_free_slot(Page page, const FrSearchShape *shape)
 
 /* Lock the re-rank page of a slot; a new one when there is none yet. */
 static Buffer
-lock_rerank_page(const Insertion *row, Page code, uint32 slot, bool *is_new)
+lock_rerank_page(const Insertion *row, Buffer code_buffer, uint32 slot,
+				 bool *is_new)
 {
+	Page code = BufferGetPage(code_buffer);
+	BlockNumber code_block = BufferGetBlockNumber(code_buffer);
 	uint32 number = slot / row->routing->shape.rerank_per_page;
 	BlockNumber block = FrPageGetCodeHeader(code)->rerank[number];
 	uint32 generation = FrPageGetSpecial(code)->generation;
@@ -165,7 +172,11 @@ lock_rerank_page(const Insertion *row, Page code, uint32 slot, bool *is_new)
 	*is_new = block == InvalidBlockNumber;
 	if (*is_new)
 		return fr_index_new_buffer(row->index);
-	buffer = ReadBuffer(row->index, block);
+	/* Not to wait for a lock of our own. */
+	if (block == code_block)
+		fr_index_corrupt(row->index, "Block %u is its own re-rank page.",
+						 block);
+	buffer = fr_index_pin(row->index, block);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	if (!fr_page_is(BufferGetPage(buffer), FR_PAGE_RERANK, row->list,
 					generation))
@@ -211,7 +222,7 @@ fill_slot(const Insertion *row, Buffer code_buffer)
 		fr_index_corrupt(row->index,
 						 "Block %u has fewer free slots than it says.",
 						 BufferGetBlockNumber(code_buffer));
-	rerank_buffer = lock_rerank_page(row, page, slot, &is_new_rerank);
+	rerank_buffer = lock_rerank_page(row, code_buffer, slot, &is_new_rerank);
 	record = GenericXLogStart(row->index);
 	put_row(row, record, GenericXLogRegisterBuffer(record, code_buffer, 0),
 			slot, rerank_buffer, is_new_rerank);
@@ -283,7 +294,7 @@ static Outcome
 try_page(const Insertion *row, BlockNumber block, uint32 generation,
 		 BlockNumber *next)
 {
-	Buffer buffer = ReadBuffer(row->index, block);
+	Buffer buffer = fr_index_pin(row->index, block);
 	Page page = BufferGetPage(buffer);
 	Outcome outcome = DONE;
 
@@ -318,13 +329,16 @@ walk_right(const Insertion *row)
 	BlockNumber block = entry->insert_page;
 	BlockNumber next;
 	Outcome outcome;
-	int steps = 0;
+	uint32 steps = 0;
 
 	while ((outcome = try_page(row, block, generation, &next)) == FULL)
 	{
 		CHECK_FOR_INTERRUPTS();
 		block = next;
-		steps++;
+		if (++steps % LONG_WALK == 0 &&
+			steps > RelationGetNumberOfBlocks(row->index))
+			fr_index_corrupt(row->index, "The chain of list %u has no end.",
+							 row->list);
 	}
 	if (outcome != DONE)
 		return outcome;

@@ -12,6 +12,7 @@
 #include "index/index.h"
 #include "index/page_read.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "storage/indexfsm.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
@@ -45,7 +46,150 @@ fr_index_pin(Relation index, BlockNumber block)
 	return ReadBuffer(index, block);
 }
 
+/* ---- pages -------------------------------------------------------------- */
+
+void
+fr_index_check_frame(Relation index, BlockNumber block, Page page)
+{
+	const PageHeaderData *header = (PageHeader) page;
+	const FrPageSpecial *special = FrPageGetSpecial(page);
+
+	if (PageIsNew(page))
+		return;
+	if (PageGetSpecialSize(page) != FR_PAGE_SPECIAL_BYTES ||
+		header->pd_lower < MAXALIGN(SizeOfPageHeaderData) ||
+		header->pd_lower > header->pd_special ||
+		special->page_id != FR_PAGE_ID || special->format != FR_INDEX_FORMAT ||
+		special->kind < FR_PAGE_FREE || special->kind > FR_PAGE_RERANK)
+		fr_index_corrupt(index, "Block %u is no page of a faceindex.", block);
+}
+
+/* How many vectors the blocks of a code page hold. */
+static uint32
+count_live(const FrSearchShape *shape, Page page)
+{
+	uint32 used = fr_code_blocks_used(page, shape);
+	uint32 live = 0;
+
+	for (uint32 i = 0; i < used; i++)
+		live +=
+			pg_popcount32(fr_block_live(shape, fr_code_block(page, shape, i)));
+	return live;
+}
+
+void
+fr_index_check_code_page(Relation index, const FrSearchShape *shape,
+						 BlockNumber block, Page page)
+{
+	const FrCodePageHeader *header = FrPageGetCodeHeader(page);
+	Size lower = ((PageHeader) page)->pd_lower;
+
+	if (lower !=
+			fr_code_blocks_offset(shape) +
+				fr_code_blocks_used(page, shape) * (Size) shape->block_bytes ||
+		header->live != count_live(shape, page) ||
+		header->live > shape->slots_per_page)
+		fr_index_corrupt(index, "The header of block %u does not fit its rows.",
+						 block);
+	for (uint32 i = 0; i < shape->rerank_pages; i++)
+	{
+		bool is_double = header->rerank[i] == block;
+
+		for (uint32 j = 0; j < i; j++)
+			is_double |= header->rerank[i] == header->rerank[j];
+		if (is_double && header->rerank[i] != InvalidBlockNumber)
+			fr_index_corrupt(index,
+							 "Block %u names block %u twice, or is it itself.",
+							 block, header->rerank[i]);
+	}
+}
+
+bool
+fr_page_is_free(Page page)
+{
+	const FrPageSpecial *special = FrPageGetSpecial(page);
+
+	if (PageIsNew(page))
+		return true;
+	return special->kind == FR_PAGE_FREE && special->list == 0 &&
+		   special->generation == 0 && special->page_id == FR_PAGE_ID &&
+		   ((PageHeader) page)->pd_lower == MAXALIGN(SizeOfPageHeaderData);
+}
+
 /* ---- meta --------------------------------------------------------------- */
+
+/* Compute the shape of a meta page with dims > 0; false when there is none. */
+static bool
+compute_shape(const FrMetaPage *meta, FrSearchShape *shape, FrStatus *status,
+			  FrError *error)
+{
+	uint32 widths[FR_SEARCH_MAX_FILTERS];
+
+	for (int i = 0; i < meta->filter_count; i++)
+		widths[i] = meta->filter_widths[i];
+	*status =
+		fr_search_shape_init(shape, meta->dims, widths, meta->filter_count,
+							 FR_CODE_PAGE_ROOM, FR_PAGE_ROOM, error);
+	return *status == FR_OK;
+}
+
+void
+fr_meta_set_shape(FrMetaPage *meta, const FrSearchShape *shape)
+{
+	meta->padded = (uint16) shape->padded;
+	meta->block_bytes = (uint16) shape->block_bytes;
+	meta->slots_per_page = (uint16) shape->slots_per_page;
+}
+
+/* The filter columns must be those of the catalog. */
+static void
+check_filters(Relation index, const FrMetaPage *meta)
+{
+	int count = IndexRelationGetNumberOfKeyAttributes(index) - 1;
+	bool is_same = meta->filter_count == count;
+
+	for (int i = 0; is_same && i < count; i++)
+		is_same = meta->filter_widths[i] ==
+				  TupleDescAttr(RelationGetDescr(index), i + 1)->attlen;
+	if (!is_same)
+		fr_index_corrupt(index, "The meta page says other filter columns.");
+}
+
+/* The places of everything must be where this library looks for them. */
+static void
+check_version(Relation index, const FrMetaPage *meta)
+{
+	FrSearchShape shape = {0};
+	FrError error = {0};
+	FrStatus status;
+
+	if (meta->format == FR_INDEX_FORMAT)
+	{
+		check_filters(index, meta);
+		if (meta->dims == 0)
+			return;
+		if (!compute_shape(meta, &shape, &status, &error))
+			fr_index_corrupt(index, "%s", error.message);
+		if (meta->padded == shape.padded &&
+			meta->block_bytes == shape.block_bytes &&
+			meta->slots_per_page == shape.slots_per_page)
+			return;
+	}
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		 errmsg("index \"%s\" was made by another version of facerec",
+				RelationGetRelationName(index)),
+		 meta->format != FR_INDEX_FORMAT
+			 ? errdetail("Its format is %d; this version reads format %d.",
+						 meta->format, FR_INDEX_FORMAT)
+			 : errdetail("It has %d coordinates per vector, %d bytes per "
+						 "block and %d rows per page; this version has "
+						 "%u, %u and %u.",
+						 meta->padded, meta->block_bytes, meta->slots_per_page,
+						 shape.padded, shape.block_bytes, shape.slots_per_page),
+		 errhint("Please REINDEX it.")));
+}
 
 void
 fr_index_check_meta(Relation index, Page page)
@@ -59,16 +203,7 @@ fr_index_check_meta(Relation index, Page page)
 						errmsg("index \"%s\" is not a faceindex",
 							   RelationGetRelationName(index)),
 						errhint("Please REINDEX it.")));
-	if (meta->format != FR_INDEX_FORMAT)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("index \"%s\" has format version %d",
-							   RelationGetRelationName(index), meta->format),
-						errdetail("This version of facerec reads version %d.",
-								  FR_INDEX_FORMAT),
-						errhint("Please REINDEX it.")));
-	if (meta->filter_count > FR_SEARCH_MAX_FILTERS)
-		fr_index_corrupt(index, "The meta page says %d filter columns.",
-						 meta->filter_count);
+	check_version(index, meta);
 }
 
 void
@@ -86,16 +221,10 @@ fr_index_read_meta(Relation index, FrMetaPage *meta)
 void
 fr_index_shape(const FrMetaPage *meta, FrSearchShape *shape)
 {
-	uint32 widths[FR_SEARCH_MAX_FILTERS];
 	FrError error = {0};
+	FrStatus status;
 
-	for (int i = 0; i < meta->filter_count; i++)
-		widths[i] = meta->filter_widths[i];
-	FrStatus status =
-		fr_search_shape_init(shape, meta->dims, widths, meta->filter_count,
-							 FR_CODE_PAGE_ROOM, FR_PAGE_ROOM, &error);
-
-	if (status != FR_OK)
+	if (!compute_shape(meta, shape, &status, &error))
 		fr_index_host->raise(
 			status, &error,
 			psprintf("cannot index face embeddings of %d dimensions",
@@ -114,17 +243,41 @@ read_routing_page(Relation index, FrRouting *routing, uint32 number)
 	uint32 first = number * per_page;
 	uint32 count = Min(per_page, routing->meta.list_count - first);
 	BlockNumber block = routing->meta.routing_first + number;
-	Buffer buffer = ReadBuffer(index, block);
+	Buffer buffer = fr_index_pin(index, block);
 	Page page = BufferGetPage(buffer);
+	Size end =
+		MAXALIGN(SizeOfPageHeaderData) + count * (Size) routing->entry_bytes;
 	bool is_routing;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	is_routing = fr_page_is(page, FR_PAGE_ROUTING, number, 0);
+	is_routing = fr_page_is(page, FR_PAGE_ROUTING, number, 0) &&
+				 ((PageHeader) page)->pd_lower >= end;
 	if (is_routing)
 		memcpy(fr_routing_list(routing, first), PageGetContents(page),
 			   count * routing->entry_bytes);
 	UnlockReleaseBuffer(buffer);
 	return is_routing;
+}
+
+/* ERROR unless all entries are possible. */
+static void
+check_routing(Relation index, const FrRouting *routing)
+{
+	BlockNumber blocks = RelationGetNumberOfBlocks(index);
+	FrError error = {0};
+
+	for (uint32 list = 0; list < routing->meta.list_count; list++)
+	{
+		const FrRoutingEntry *entry = fr_routing_list(routing, list);
+
+		if (entry->first >= blocks || entry->insert_page >= blocks)
+			fr_index_corrupt(index, "List %u begins at block %u of %u.", list,
+							 entry->first, blocks);
+		if (fr_centroid_check(&routing->shape,
+							  fr_routing_centroid(routing, list),
+							  &error) != FR_OK)
+			fr_index_corrupt(index, "List %u: %s", list, error.message);
+	}
 }
 
 /* The routing that a meta page says, or NULL when there is another one in its
@@ -142,7 +295,8 @@ read_routing(Relation index, const FrMetaPage *meta)
 	entry_bytes = fr_routing_entry_bytes(&shape);
 	pages = (meta->list_count - 1) / fr_routing_entries_per_page(&shape) + 1;
 	if (meta->list_count == 0 || meta->list_count > PG_UINT16_MAX ||
-		meta->routing_pages < pages)
+		meta->routing_pages < pages ||
+		meta->routing_pages > RelationGetNumberOfBlocks(index))
 		fr_index_corrupt(index,
 						 "The meta page says %u lists on %u routing pages.",
 						 meta->list_count, meta->routing_pages);
@@ -160,6 +314,7 @@ read_routing(Relation index, const FrMetaPage *meta)
 			pfree(routing);
 			return NULL;
 		}
+	check_routing(index, routing);
 	return routing;
 }
 
@@ -210,7 +365,7 @@ fr_index_lock_routing_entry(Relation index, const FrMetaPage *meta,
 {
 	uint32 per_page = fr_routing_entries_per_page(shape);
 	BlockNumber block = meta->routing_first + list / per_page;
-	Buffer buffer = ReadBuffer(index, block);
+	Buffer buffer = fr_index_pin(index, block);
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	if (!fr_page_is(BufferGetPage(buffer), FR_PAGE_ROUTING, list / per_page, 0))
@@ -315,7 +470,6 @@ static Buffer
 lock_free_block(Relation index, BlockNumber block)
 {
 	Buffer buffer;
-	Page page;
 
 	/* The map is not logged: after a crash it may know more than the file. */
 	if (block >= RelationGetNumberOfBlocks(index))
@@ -328,8 +482,7 @@ lock_free_block(Relation index, BlockNumber block)
 		ReleaseBuffer(buffer);
 		return InvalidBuffer;
 	}
-	page = BufferGetPage(buffer);
-	if (PageIsNew(page) || FrPageGetSpecial(page)->kind == FR_PAGE_FREE)
+	if (fr_page_is_free(BufferGetPage(buffer)))
 		return buffer;
 	UnlockReleaseBuffer(buffer);
 	return InvalidBuffer;

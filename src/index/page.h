@@ -29,7 +29,9 @@
 
 #define FR_INDEX_META_BLOCK 0
 #define FR_INDEX_MAGIC		0x78646966 /* "fidx" */
-#define FR_INDEX_FORMAT		1
+/* To be raised whenever what lies on pages changes, or what it means; README
+ * says what belongs to that. */
+#define FR_INDEX_FORMAT 2
 
 /* ---- every page --------------------------------------------------------- */
 
@@ -96,7 +98,7 @@ typedef struct FrMetaPage
 	uint16 format;
 	uint16 dims; /* 0 = no row yet, and no routing */
 	uint32 fingerprint;
-	uint16 padded; /* of shape, for tools */
+	uint16 padded; /* of the shape: see fr_index_check_meta */
 	uint16 filter_count;
 	uint8 filter_widths[FR_SEARCH_MAX_FILTERS]; /* bytes: 1, 2, 4 or 8 */
 	uint64 seed;								/* of the rotation */
@@ -104,8 +106,9 @@ typedef struct FrMetaPage
 	BlockNumber routing_first; /* routing pages are contiguous */
 	uint32 routing_pages;
 	uint32 routing_version;
-	uint32 generation; /* the last one given to a chain */
-	uint32 reserved;
+	uint32 generation;	   /* the last one given to a chain */
+	uint16 block_bytes;	   /* of the shape, like padded */
+	uint16 slots_per_page; /* likewise */
 	float8 rows_at_build;
 	float8 probe_fractions[FR_RECALL_LEVELS]; /* of fr_recall_levels */
 } FrMetaPage;

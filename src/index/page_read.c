@@ -67,7 +67,8 @@ fr_index_read_buffer(Relation index, BlockNumber block)
 	if (recent && BufferIsValid(*recent) && ++reads % LOOK_UP_PERIOD != 0 &&
 		pin_recent(index, block, *recent))
 		return *recent;
-	buffer = ReadBuffer(index, block);
+	/* What is remembered is of blocks that there are. */
+	buffer = recent ? ReadBuffer(index, block) : fr_index_pin(index, block);
 	recent = find_recent(index, block);
 	if (recent)
 		*recent = buffer;

@@ -120,6 +120,23 @@ fr_row_check_model(Relation index, uint32 fingerprint, int dims,
 								  dims)));
 }
 
+/* ---- item pointers ------------------------------------------------------ */
+
+void
+fr_row_check_tid(Relation index, Relation heap, const ItemPointerData *tid,
+				 BlockNumber *heap_blocks)
+{
+	BlockNumber block = ItemPointerGetBlockNumberNoCheck(tid);
+
+	if (likely(block < *heap_blocks))
+		return;
+	*heap_blocks = RelationGetNumberOfBlocks(heap);
+	if (block >= *heap_blocks)
+		fr_index_corrupt(index,
+						 "It points at block %u of the table, which has %u.",
+						 block, *heap_blocks);
+}
+
 /* ---- slots -------------------------------------------------------------- */
 
 void

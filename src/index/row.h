@@ -51,6 +51,15 @@ fr_row_embedding(Datum value)
 extern void fr_row_check_model(Relation index, uint32 fingerprint, int dims,
 							   const FrStoredEmbedding *embedding);
 
+/*
+ * ERROR unless an item pointer of the index points at a block that the table
+ * has, at least *heap_blocks of them: whoever asks the table for another one
+ * would be told that the table is damaged.
+ */
+extern void
+fr_row_check_tid(Relation index, Relation heap, const ItemPointerData *tid,
+				 BlockNumber *heap_blocks);
+
 /* The filter columns of a row. */
 extern void fr_row_filters(Relation index, const Datum *values,
 						   const bool *isnull, FrFilterValues *filters);

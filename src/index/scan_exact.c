@@ -10,6 +10,7 @@
 
 #include "catalog/index.h"
 #include "executor/executor.h"
+#include "index/row.h"
 #include "index/scan_state.h"
 #include "utils/float.h"
 #include "utils/snapmgr.h"
@@ -119,6 +120,8 @@ fr_scan_fetch(FrScan *scan, ItemPointer tid, double *order_value)
 
 	if (!scan->fetch)
 		prepare(scan);
+	fr_row_check_tid(scan->descriptor->indexRelation,
+					 scan->descriptor->heapRelation, tid, &scan->heap_blocks);
 	if (!table_index_fetch_tuple(scan->fetch, &version,
 								 scan->descriptor->xs_snapshot, scan->slot,
 								 &call_again, NULL))

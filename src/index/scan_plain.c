@@ -58,6 +58,9 @@ fr_scan_plain_page(FrScan *scan)
 		return false;
 
 	const FrScanList *list = &scan->lists[scan->plain_list];
+
+	fr_scan_check_walk(scan, ++scan->plain_pages, list->list);
+
 	Buffer buffer = fr_scan_read_code_page(scan, scan->plain_block, list->list,
 										   list->generation);
 

@@ -182,6 +182,9 @@ fr_scan_open_lists(FrScan *scan)
 	scan->stage_first = 0;
 	scan->stage_end = 0;
 	scan->first_stage = fr_search_settings_lists(&meta);
+	scan->routing_version = meta.routing_version;
+	scan->index_blocks = RelationGetNumberOfBlocks(index);
+	scan->plain_pages = 0;
 	scan->plain_list = 0;
 	scan->plain_block = scan->lists[0].first;
 	return true;
@@ -273,9 +276,11 @@ static bool
 scan_list(FrScan *scan, const FrScanList *list)
 {
 	Buffer buffer = pin_next(scan, list->first);
+	BlockNumber steps = 0;
 
 	while (BufferIsValid(buffer))
 	{
+		fr_scan_check_walk(scan, ++steps, list->list);
 		if (!lock_code_page(scan, buffer, list->list, list->generation))
 			return false;
 
@@ -343,10 +348,28 @@ fr_scan_next_round(FrScan *scan)
 }
 
 void
+fr_scan_check_walk(FrScan *scan, BlockNumber steps, uint32 list)
+{
+	Relation index = scan->descriptor->indexRelation;
+
+	if (likely(steps <= scan->index_blocks))
+		return;
+	scan->index_blocks = RelationGetNumberOfBlocks(index);
+	if (steps > scan->index_blocks)
+		fr_index_corrupt(index, "The chain of list %u has no end.", list);
+}
+
+void
 fr_scan_restart(FrScan *scan)
 {
+	uint32 version = scan->routing_version;
+
 	scan->nearer.count = 0;
 	scan->found.count = 0;
 	if (!fr_scan_open_lists(scan))
 		elog(ERROR, "faceindex became empty during a scan");
+	/* Whatever lets a page be reused replaces the routing first. */
+	if (scan->routing_version == version)
+		fr_index_corrupt(scan->descriptor->indexRelation,
+						 "A page is not of the list that leads to it.");
 }

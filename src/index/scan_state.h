@@ -82,6 +82,9 @@ typedef struct FrScan
 	FrScanList *lists;	   /* [list_count], nearest first */
 	uint32 *generations;   /* [list_count], by number of list */
 	uint32 list_count;
+	uint32 routing_version;
+	BlockNumber index_blocks; /* at least so many */
+	BlockNumber heap_blocks;  /* of the table, likewise */
 	/* Lists of this stage: with a recall below 1 the nearest ones come
 	 * first, and the others when more rows are asked for. */
 	uint32 stage_first;
@@ -95,10 +98,11 @@ typedef struct FrScan
 	FrScanQueue found;
 	uint32 plain_list; /* scan_plain.c: where to go on */
 	BlockNumber plain_block;
-	int batch;		   /* candidates to look at closely at a time */
-	Size reranked;	   /* candidates that were */
-	bool is_cold;	   /* the last re-rank pages were not in memory */
-	bool is_exhausted; /* there are no more rows */
+	BlockNumber plain_pages; /* that were read */
+	int batch;				 /* candidates to look at closely at a time */
+	Size reranked;			 /* candidates that were */
+	bool is_cold;			 /* the last re-rank pages were not in memory */
+	bool is_exhausted;		 /* there are no more rows */
 
 	/* The table (scan_exact.c). */
 	IndexFetchTableData *fetch;
@@ -137,6 +141,10 @@ extern Buffer fr_scan_read_code_page(FrScan *scan, BlockNumber block,
 /* scan_rounds.c: on a standby, start anew after a page was reused under the
  * scan; rows that were returned will not come again. */
 extern void fr_scan_restart(FrScan *scan);
+
+/* scan_rounds.c: ERROR when a walk through a list has more steps than the
+ * index has pages. */
+extern void fr_scan_check_walk(FrScan *scan, BlockNumber steps, uint32 list);
 
 /* scan_rerank.c: move the best candidates of the shortlist to `nearer`. */
 extern void fr_scan_rerank(FrScan *scan);

@@ -118,6 +118,16 @@ collect_dead(const Vacuum *vacuum, Page page, uint16 *slots)
 	return count;
 }
 
+static Buffer
+read_rerank(const Vacuum *vacuum, BlockNumber block)
+{
+	if (block >= RelationGetNumberOfBlocks(vacuum->index))
+		fr_index_corrupt(vacuum->index, "Block %u is named, but there is none.",
+						 block);
+	return ReadBufferExtended(vacuum->index, MAIN_FORKNUM, block, RBM_NORMAL,
+							  vacuum->info->strategy);
+}
+
 /*
  * Erase slots [count] of a code page and their codes on as many re-rank pages
  * as a record holds; returns how many slots that were.
@@ -138,9 +148,7 @@ erase_some(const Vacuum *vacuum, Buffer buffer, const uint16 *slots,
 	while (done < count && rerank_count < RERANK_PER_RECORD)
 	{
 		uint32 number = slots[done] / per_page;
-		Buffer rerank_buffer = ReadBufferExtended(
-			vacuum->index, MAIN_FORKNUM, header->rerank[number], RBM_NORMAL,
-			vacuum->info->strategy);
+		Buffer rerank_buffer = read_rerank(vacuum, header->rerank[number]);
 		Page rerank;
 
 		LockBuffer(rerank_buffer, BUFFER_LOCK_EXCLUSIVE);
@@ -174,8 +182,13 @@ static void
 erase_dead(Vacuum *vacuum, Buffer buffer)
 {
 	uint16 slots[BLCKSZ / sizeof(FrRowId)];
-	uint32 count = collect_dead(vacuum, BufferGetPage(buffer), slots);
+	uint32 count;
 	uint32 list = FrPageGetSpecial(BufferGetPage(buffer))->list;
+
+	fr_index_check_code_page(vacuum->index, &vacuum->shape,
+							 BufferGetBlockNumber(buffer),
+							 BufferGetPage(buffer));
+	count = collect_dead(vacuum, BufferGetPage(buffer), slots);
 
 	for (uint32 done = 0; done < count;)
 		done += erase_some(vacuum, buffer, slots + done, count - done);
@@ -226,6 +239,8 @@ vacuum_code_page(Vacuum *vacuum, Buffer buffer)
 {
 	Page page = BufferGetPage(buffer);
 
+	fr_index_check_code_page(vacuum->index, &vacuum->shape,
+							 BufferGetBlockNumber(buffer), page);
 	if (has_dead(vacuum, page))
 	{
 		/* Rows that come in between are not dead. */
@@ -274,13 +289,17 @@ vacuum_page(Vacuum *vacuum, BlockNumber block)
 	const FrPageSpecial *special;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	special = PageIsNew(page) ? NULL : FrPageGetSpecial(page);
-	if (!special || special->kind == FR_PAGE_FREE)
+	fr_index_check_frame(vacuum->index, block, page);
+	special = FrPageGetSpecial(page);
+	if (fr_page_is_free(page))
 	{
 		RecordFreeIndexPage(vacuum->index, block);
 		vacuum->stats->pages_free++;
 		vacuum->stats->pages_deleted++;
 	}
+	else if (special->kind == FR_PAGE_FREE || special->kind == FR_PAGE_META)
+		fr_index_corrupt(vacuum->index, "Block %u is of kind %d, but is not.",
+						 block, special->kind);
 	else if (special->kind == FR_PAGE_ROUTING)
 	{
 		if (block - vacuum->meta.routing_first >= vacuum->meta.routing_pages)
