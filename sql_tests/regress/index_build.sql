@@ -125,6 +125,52 @@ DELETE FROM mixed;
 INSERT INTO mixed VALUES (1, face(1, dims => 49));
 DROP TABLE mixed;
 
+-- ---- older snapshots --------------------------------------------------------
+
+-- what only they see is not in the index, and they are kept from it
+CREATE FUNCTION is_young(index regclass) RETURNS boolean LANGUAGE sql AS
+	$$ SELECT indcheckxmin FROM pg_index WHERE indexrelid = index $$;
+CREATE TABLE chained (id int, embedding faceembedding) WITH (fillfactor = 50, parallel_workers = 2);
+INSERT INTO chained SELECT i, face(i) FROM generate_series(1, 500) i;
+SET max_parallel_maintenance_workers = 2;
+BEGIN;
+UPDATE chained SET embedding = face(1000) WHERE id = 250;
+CREATE INDEX chained_face ON chained USING faceindex (embedding);
+SELECT is_young('chained_face');
+ROLLBACK;
+BEGIN;
+UPDATE chained SET embedding = face(id, model => '0badcafe');
+CREATE INDEX chained_face ON chained USING faceindex (embedding);
+SELECT is_young('chained_face'), model, rows >= 500 AS has_all FROM facerec_index_info('chained_face');
+ROLLBACK;
+SET max_parallel_maintenance_workers = 0;
+BEGIN;
+UPDATE chained SET embedding = face(id, dims => 32);
+CREATE INDEX chained_face ON chained USING faceindex (embedding);
+SELECT is_young('chained_face'), dims, rows >= 500 AS has_all FROM facerec_index_info('chained_face');
+ROLLBACK;
+BEGIN;
+DELETE FROM chained;
+CREATE INDEX chained_face ON chained USING faceindex (embedding);
+SELECT is_young('chained_face'), rows FROM facerec_index_info('chained_face');
+ROLLBACK;
+-- not so when an index is made anew, which they may use
+CREATE INDEX chained_face ON chained USING faceindex (embedding);
+BEGIN;
+DELETE FROM chained;
+REINDEX INDEX chained_face;
+SELECT is_young('chained_face'), rows FROM facerec_index_info('chained_face');
+ROLLBACK;
+-- a table without a face has rows all the same
+UPDATE chained SET embedding = NULL;
+DROP INDEX chained_face;
+VACUUM chained;
+CREATE INDEX chained_face ON chained USING faceindex (embedding);
+SELECT reltuples FROM pg_class WHERE relname = 'chained';
+ALTER TABLE chained ADD CONSTRAINT single EXCLUDE USING faceindex (embedding WITH %);
+DROP TABLE chained;
+DROP FUNCTION is_young;
+
 -- ---- growth -----------------------------------------------------------------
 
 -- an index that was made for fewer rows gets more lists when it is vacuumed

@@ -142,6 +142,29 @@ build_lists(Relation heap, Relation index, IndexInfo *info,
 		fr_build_end_parallel(parallel);
 }
 
+uint64
+fr_index_make_seed(void)
+{
+	uint64 seed;
+
+	if (!pg_strong_random(&seed, sizeof seed))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("could not generate a random seed")));
+	return seed;
+}
+
+/* Exclusion constraints look for rows that no snapshot sees yet. */
+static void
+refuse_exclusion(const IndexInfo *info)
+{
+	if (info->ii_ExclusionOps)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a faceindex cannot be used for an exclusion "
+						"constraint"),
+				 errhint("Look for a matching face before the INSERT.")));
+}
+
 IndexBuildResult *
 fr_index_build(Relation heap, Relation index, IndexInfo *info)
 {
@@ -153,7 +176,9 @@ fr_index_build(Relation heap, Relation index, IndexInfo *info)
 	FrBuildPlan plan;
 	char *entries = NULL;
 
+	refuse_exclusion(info);
 	fr_build_make_plan(heap, index, info, &plan);
+	counts.heap_rows = plan.heap_rows;
 	if (plan.meta.dims > 0)
 	{
 		Size bytes = plan.meta.list_count * fr_routing_entry_bytes(&plan.shape);
@@ -191,7 +216,7 @@ fr_index_build_empty(Relation index)
 
 	meta.magic = FR_INDEX_MAGIC;
 	meta.format = FR_INDEX_FORMAT;
-	meta.seed = FR_INDEX_SEED;
+	meta.seed = fr_index_make_seed();
 	fr_row_check_columns(index, &meta);
 #if PG_VERSION_NUM >= 160000
 	buffer = ExtendBufferedRel(BMR_REL(index), INIT_FORKNUM, NULL,

@@ -41,6 +41,7 @@ extern void fr_build_set_phase(FrBuildPhase phase);
 typedef struct FrBuildPlan
 {
 	FrMetaPage meta;
+	double heap_rows; /* of the table, if dims is 0 */
 	FrSearchShape shape;
 	Size centroids_bytes;
 	char *centroids; /* [list_count, shape.centroid_bytes] */
@@ -89,6 +90,7 @@ typedef struct FrBuildRows
 	bytea *record; /* encoded row and filter columns */
 	Size record_bytes;
 
+	IndexInfo *info;   /* of the scan */
 	double row_count;  /* indexed */
 	uint64 *list_rows; /* [list_count], of this process */
 } FrBuildRows;

@@ -47,6 +47,7 @@ typedef struct Shared
 	slock_t mutex; /* of what follows */
 	int done_count;
 	double heap_rows, index_rows;
+	bool has_broken_hot_chain;
 	/* the parallel table scan follows, BUFFERALIGNed */
 } Shared;
 
@@ -70,7 +71,7 @@ PGDLLEXPORT void fr_index_build_worker(dsm_segment *segment, shm_toc *toc);
 /* Add what this process counted. */
 static void
 report(Shared *shared, const FrBuildRows *rows, pg_atomic_uint64 *list_rows,
-	   double heap_rows)
+	   const IndexInfo *info, double heap_rows)
 {
 	for (uint32 i = 0; i < rows->plan->meta.list_count; i++)
 		pg_atomic_fetch_add_u64(&list_rows[i], (int64) rows->list_rows[i]);
@@ -78,6 +79,7 @@ report(Shared *shared, const FrBuildRows *rows, pg_atomic_uint64 *list_rows,
 	shared->done_count++;
 	shared->heap_rows += heap_rows;
 	shared->index_rows += rows->row_count;
+	shared->has_broken_hot_chain |= info->ii_BrokenHotChain;
 	SpinLockRelease(&shared->mutex);
 	ConditionVariableSignal(&shared->done);
 }
@@ -103,7 +105,7 @@ scan_part(Relation heap, Relation index, const FrBuildPlan *plan,
 	rows = fr_build_rows_create(index, plan, &shared->fingerprint, sort);
 	scan = table_beginscan_parallel(heap, SharedGetScan(shared));
 	heap_rows = fr_build_rows_scan(rows, heap, info, scan, is_leader);
-	report(shared, rows, list_rows, heap_rows);
+	report(shared, rows, list_rows, info, heap_rows);
 	fr_build_rows_destroy(rows);
 	tuplesort_end(sort);
 }
@@ -321,6 +323,8 @@ fr_build_begin_parallel(Relation heap, Relation index, IndexInfo *info,
 	WaitForParallelWorkersToAttach(build->context);
 	wait_for_runs(build, run_count);
 	*sort = merge_runs(build, run_count);
+	/* The caller's says whether older snapshots may use the index. */
+	info->ii_BrokenHotChain |= build->shared->has_broken_hot_chain;
 	counts->heap_rows = build->shared->heap_rows;
 	counts->index_rows = build->shared->index_rows;
 	counts->fingerprint = pg_atomic_read_u32(&build->shared->fingerprint);

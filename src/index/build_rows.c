@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/index.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
@@ -152,6 +153,25 @@ sort_waiting_rows(FrBuildRows *rows)
 	rows->count = 0;
 }
 
+/*
+ * A row that is dead but for older snapshots, of another model: those must do
+ * without the index, as if it lacked a row of a HOT chain.  When an index is
+ * made anew they could not be told.
+ */
+static bool
+is_dead_of_other_model(FrBuildRows *rows, const FrStoredEmbedding *embedding,
+					   bool is_alive)
+{
+	uint32 known = pg_atomic_read_u32(rows->fingerprint);
+
+	if (is_alive || ReindexIsProcessingIndex(RelationGetRelid(rows->index)) ||
+		(embedding->dims == rows->plan->meta.dims &&
+		 (embedding->fingerprint == known || embedding->fingerprint == 0)))
+		return false;
+	rows->info->ii_BrokenHotChain = true;
+	return true;
+}
+
 /* All rows are of one model, whoever reads the first that knows its own. */
 static void
 check_model(FrBuildRows *rows, const FrStoredEmbedding *embedding)
@@ -177,6 +197,12 @@ build_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 		return;
 	caller = MemoryContextSwitchTo(rows->row_context);
 	embedding = fr_row_embedding(values[FR_EMBEDDING_COLUMN]);
+	if (is_dead_of_other_model(rows, embedding, is_alive))
+	{
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(rows->row_context);
+		return;
+	}
 	check_model(rows, embedding);
 	fr_row_rotate(&rows->encoder, embedding,
 				  rows->rotated +
@@ -194,8 +220,11 @@ double
 fr_build_rows_scan(FrBuildRows *rows, Relation heap, IndexInfo *info,
 				   TableScanDesc scan, bool is_progress)
 {
-	double heap_rows = table_index_build_scan(
-		heap, rows->index, info, true, is_progress, build_callback, rows, scan);
+	double heap_rows;
+
+	rows->info = info;
+	heap_rows = table_index_build_scan(heap, rows->index, info, true,
+									   is_progress, build_callback, rows, scan);
 
 	if (rows->count > 0)
 		sort_waiting_rows(rows);

@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/index.h"
 #include "common/hashfn.h"
 #include "core/search/kmeans.h"
 #include "index/build.h"
@@ -29,6 +30,8 @@ typedef struct Sample
 	bool is_counting;
 	uint64 random;
 	double seen; /* rows that the index would hold */
+	double heap_rows;
+	bool has_dead; /* rows that only older snapshots see */
 	Size capacity;
 	Size count;
 	float *rotated; /* [capacity, padded] */
@@ -96,6 +99,13 @@ sample_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 
 	if (isnull[FR_EMBEDDING_COLUMN])
 		return;
+	/* Older snapshots will do without the index, but not without one that is
+	 * made anew. */
+	if (!is_alive && !ReindexIsProcessingIndex(RelationGetRelid(index)))
+	{
+		sample->has_dead = true;
+		return;
+	}
 	if (!sample->is_counting)
 	{
 		Datum value = values[FR_EMBEDDING_COLUMN];
@@ -123,9 +133,9 @@ read_blocks(Sample *sample, Relation heap, IndexInfo *info, BlockNumber total,
 	sample->seen = 0;
 	if (count >= total)
 	{
-		table_index_build_range_scan(heap, sample->index, info, false, true,
-									 false, 0, total, sample_callback, sample,
-									 NULL);
+		sample->heap_rows = table_index_build_range_scan(
+			heap, sample->index, info, false, true, false, 0, total,
+			sample_callback, sample, NULL);
 		return;
 	}
 	BlockSampler_Init(&sampler, total, (int) count, (uint32) FR_INDEX_SEED);
@@ -185,7 +195,7 @@ cluster(Sample *sample, uint32 lists)
 	fr_build_set_phase(FR_PHASE_CLUSTER);
 	status = fr_kmeans(&plan->shape, sample->encoder.kernels, sample->rotated,
 					   sample->count, lists, FR_KMEANS_ITERATIONS,
-					   plan->meta.seed, &allocator, &cancel, plan->centroids,
+					   FR_INDEX_SEED, &allocator, &cancel, plan->centroids,
 					   &plan->meta.list_count, &error);
 	fr_index_check_status(status, &error,
 						  "could not cluster the embeddings of an index");
@@ -211,7 +221,7 @@ fr_build_make_plan(Relation heap, Relation index, IndexInfo *info,
 	memset(plan, 0, sizeof *plan);
 	plan->meta.magic = FR_INDEX_MAGIC;
 	plan->meta.format = FR_INDEX_FORMAT;
-	plan->meta.seed = FR_INDEX_SEED;
+	plan->meta.seed = fr_index_make_seed();
 	fr_row_check_columns(index, &plan->meta);
 
 	fr_build_set_phase(FR_PHASE_SAMPLE);
@@ -233,6 +243,10 @@ fr_build_make_plan(Relation heap, Relation index, IndexInfo *info,
 		row_count = sample.seen;
 
 	plan->meta.rows_at_build = row_count;
+	plan->heap_rows = sample.heap_rows;
+	/* The index will not have them. */
+	if (plan->meta.dims == 0 && sample.has_dead)
+		info->ii_BrokenHotChain = true;
 	if (plan->meta.dims > 0)
 	{
 		MemoryContextSwitchTo(plan_context);

@@ -22,7 +22,6 @@
 #include "index/chain.h"
 #include "index/vacuum.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/memutils.h"
 
 /* ---- copying ------------------------------------------------------------ */
@@ -108,11 +107,11 @@ fr_index_compact(Relation index, const FrMetaPage *meta,
 	do
 		copy_pass(&reader, &writer, first, false, encoded);
 	while (reader.rows > FR_CHAIN_REST && ++passes < FR_CHAIN_PASSES);
-	LockPage(index, list, ExclusiveLock);
+	fr_list_lock(index, list, ExclusiveLock);
 	copy_pass(&reader, &writer, first, true, encoded);
 	fr_chain_finish(&writer);
 	switch_chain(&writer, meta);
-	UnlockPage(index, list, ExclusiveLock);
+	fr_list_unlock(index, list, ExclusiveLock);
 	MemoryContextSwitchTo(caller);
 	fr_chain_recycle(&reader, recycler);
 	MemoryContextDelete(context);

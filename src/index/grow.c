@@ -25,7 +25,6 @@
 #include "index/chain.h"
 #include "index/vacuum.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -536,11 +535,11 @@ split_list(RowSource *source, const FrSearchShape *shape, uint32 list,
 	fr_chain_reader_init(&reader, index, shape, list, split.generation);
 	if (write_most_rows(&split, &reader))
 	{
-		LockPage(index, list, ExclusiveLock);
+		fr_list_lock(index, list, ExclusiveLock);
 		is_complete = write_rest(&split, &reader);
 		if (is_complete)
 			switch_to_parts(&split, &meta);
-		UnlockPage(index, list, ExclusiveLock);
+		fr_list_unlock(index, list, ExclusiveLock);
 		if (is_complete)
 			fr_chain_recycle(&reader, recycler);
 	}

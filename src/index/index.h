@@ -19,6 +19,7 @@
 #include "index/page.h"
 #include "nodes/execnodes.h"
 #include "storage/bufmgr.h"
+#include "storage/lockdefs.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
@@ -42,7 +43,7 @@
 #define FR_PROC_WITHIN		   2 /* (faceembedding, float8) -> face_range */
 #define FR_PROC_COUNT		   2
 
-/* Rotations and samples are random, but the same for the same table. */
+/* Samples are random, but the same for the same table. */
 #define FR_INDEX_SEED UINT64CONST(0x5eedfacef00d1234)
 
 /* The embedding is the first column of an index, filter columns follow. */
@@ -119,6 +120,14 @@ fr_index_lock_routing_entry(Relation index, const FrMetaPage *meta,
 							const FrSearchShape *shape, uint32 list,
 							FrRoutingEntry **entry);
 
+/*
+ * Lock a list: exclusively to replace its chain, in share mode to add to pages
+ * that are closed.  A heavyweight lock of the kind for rows: those for pages
+ * are unknown to the detection of deadlocks before PostgreSQL 17.
+ */
+extern void fr_list_lock(Relation index, uint32 list, LOCKMODE mode);
+extern void fr_list_unlock(Relation index, uint32 list, LOCKMODE mode);
+
 /* Forget what this backend remembers. */
 extern void fr_index_forget(Relation index);
 
@@ -192,6 +201,9 @@ pg_noreturn extern void fr_index_corrupt(Relation index, const char *format,
 extern IndexBuildResult *
 fr_index_build(Relation heap, Relation index, IndexInfo *info);
 extern void fr_index_build_empty(Relation index);
+
+/* The seed of an index's rotation: nobody who makes up vectors knows it. */
+extern uint64 fr_index_make_seed(void);
 extern char *fr_index_build_phase(int64 phase);
 
 /* insert.c */

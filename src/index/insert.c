@@ -12,7 +12,6 @@
 #include "index/row.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
-#include "storage/lmgr.h"
 #include "utils/memutils.h"
 
 /* A hint that is this many full pages behind is moved. */
@@ -39,6 +38,7 @@ typedef struct Insertion
 	const ItemPointerData *tid;
 	FrFilterValues filters;
 	bool has_list_lock; /* share lock of the list: nobody copies it */
+	int stale_tries;	/* that met a page which is not of the list */
 } Insertion;
 
 /* ---- the first row ------------------------------------------------------ */
@@ -345,7 +345,7 @@ walk_right(const Insertion *row)
 	if (next != InvalidBlockNumber)
 		block = next;
 	entry->insert_page = block;
-	if (next != InvalidBlockNumber || steps > HINT_WALK)
+	if (next != InvalidBlockNumber || steps > HINT_WALK || row->stale_tries > 0)
 		move_hint(row, block, generation);
 	return DONE;
 }
@@ -397,14 +397,38 @@ wait_for_copy(Insertion *row)
 {
 	uint32 generation = fr_routing_list(row->routing, row->list)->generation;
 
-	LockPage(row->index, row->list, ShareLock);
+	fr_list_lock(row->index, row->list, ShareLock);
 	row->routing = fr_index_routing(row->index, true);
 	if (fr_routing_list(row->routing, row->list)->generation == generation)
 	{
 		row->has_list_lock = true;
 		return;
 	}
-	UnlockPage(row->index, row->list, ShareLock);
+	fr_list_unlock(row->index, row->list, ShareLock);
+	choose_list(row);
+}
+
+/*
+ * The page is not of the list: usually because the routing that led there is
+ * old.  If it is not, the hint is wrong, and without it the way begins at the
+ * first page.
+ */
+static void
+read_routing_again(Insertion *row)
+{
+	uint32 generation = fr_routing_list(row->routing, row->list)->generation;
+	FrRoutingEntry *entry;
+
+	fr_index_forget(row->index);
+	row->routing = fr_index_routing(row->index, true);
+	entry = fr_routing_list(row->routing, row->list);
+	if (entry->generation != generation)
+		row->stale_tries = 0;
+	else if (++row->stale_tries > 2)
+		fr_index_corrupt(row->index, "A page is not of list %u, which has it.",
+						 row->list);
+	else
+		entry->insert_page = entry->first;
 	choose_list(row);
 }
 
@@ -412,7 +436,7 @@ static void
 unlock_list(Insertion *row)
 {
 	if (row->has_list_lock)
-		UnlockPage(row->index, row->list, ShareLock);
+		fr_list_unlock(row->index, row->list, ShareLock);
 	row->has_list_lock = false;
 }
 
@@ -429,11 +453,7 @@ add_row(Insertion *row)
 		if (outcome == CLOSED)
 			wait_for_copy(row);
 		else
-		{
-			fr_index_forget(row->index);
-			row->routing = fr_index_routing(row->index, true);
-			choose_list(row);
-		}
+			read_routing_again(row);
 	}
 	unlock_list(row);
 }

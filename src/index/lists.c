@@ -335,14 +335,20 @@ fr_index_routing(Relation index, bool is_current)
 		return routing;
 	}
 	fr_index_forget(index);
-	while (!(routing = read_routing(index, &meta)))
+	for (;;)
 	{
 		uint32 version = meta.routing_version;
 
-		/* Replaced while we read it, which nothing prevents on a standby. */
 		CHECK_FOR_INTERRUPTS();
+		routing = read_routing(index, &meta);
 		fr_index_read_meta(index, &meta);
-		if (meta.routing_version == version)
+		if (routing && meta.routing_version == version)
+			break;
+		/* Replaced while we read it.  A list that was split in between would
+		 * seem to be its first part, with no trace of the others. */
+		if (routing)
+			pfree(routing);
+		else if (meta.routing_version == version)
 			fr_index_corrupt(index, "The routing is not where the meta page "
 									"says.");
 	}
@@ -375,6 +381,34 @@ fr_index_lock_routing_entry(Relation index, const FrMetaPage *meta,
 	}
 	*entry = fr_routing_entry(BufferGetPage(buffer), shape, list % per_page);
 	return buffer;
+}
+
+/* ---- locks of lists ----------------------------------------------------- */
+
+/* As if lists were rows of the index. */
+static ItemPointerData
+list_tag(uint32 list)
+{
+	ItemPointerData tag;
+
+	ItemPointerSet(&tag, list, FirstOffsetNumber);
+	return tag;
+}
+
+void
+fr_list_lock(Relation index, uint32 list, LOCKMODE mode)
+{
+	ItemPointerData tag = list_tag(list);
+
+	LockTuple(index, &tag, mode);
+}
+
+void
+fr_list_unlock(Relation index, uint32 list, LOCKMODE mode)
+{
+	ItemPointerData tag = list_tag(list);
+
+	UnlockTuple(index, &tag, mode);
 }
 
 /* ---- layout ------------------------------------------------------------- */

@@ -108,8 +108,10 @@ fr_row_check_model(Relation index, uint32 fingerprint, int dims,
 					RelationGetRelationName(index)),
 			 errdetail("The index holds embeddings of model \"%s\".",
 					   fr_index_host->model_label(fingerprint)),
-			 errhint("Embed all photos of a column with the same model; after "
-					 "replacing all embeddings, REINDEX.")));
+			 errhint(
+				 "Embed all photos of a column with the same model: drop the "
+				 "index, replace all embeddings, create the index. If no "
+				 "row is left of the other model, REINDEX.")));
 	if (unlikely(dims != embedding->dims))
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("face embedding of %d dimensions does not "
@@ -117,7 +119,10 @@ fr_row_check_model(Relation index, uint32 fingerprint, int dims,
 							   embedding->dims, RelationGetRelationName(index)),
 						errdetail("The index holds embeddings of %d "
 								  "dimensions.",
-								  dims)));
+								  dims),
+						errhint("Drop the index, replace all embeddings, "
+								"create the index. If no row is left of those "
+								"dimensions, REINDEX.")));
 }
 
 /* ---- item pointers ------------------------------------------------------ */
