@@ -33,6 +33,7 @@ fr_chain_reader_init(FrChainReader *reader, Relation index,
 							  .generation = generation,
 							  .page_capacity = 64,
 							  .next_block = InvalidBlockNumber,
+							  .marker = InvalidBlockNumber,
 							  .code = palloc(BLCKSZ),
 							  .rerank = allocate_pages(shape->rerank_pages)};
 	reader->blocks = palloc(reader->page_capacity * (1 + shape->rerank_pages) *
@@ -49,7 +50,6 @@ fr_chain_begin_pass(FrChainReader *reader, BlockNumber first, bool is_closing)
 	reader->next_page = 0;
 	reader->next_block = first;
 	reader->rows = 0;
-	reader->block_limit = RelationGetNumberOfBlocks(reader->index);
 }
 
 /* The slots of a page that was met in which a row was read. */
@@ -65,7 +65,11 @@ get_blocks(const FrChainReader *reader, uint32 page)
 	return reader->blocks + page * (Size) (1 + reader->shape->rerank_pages);
 }
 
-/* Make place for a page that was not met before. */
+/*
+ * Make place for a page that was not met before.  In a chain that is damaged
+ * it may have been: then a page of those with a power of two for a number is
+ * met a second time (R. P. Brent's way to find a cycle).
+ */
 static void
 add_page_met(FrChainReader *reader)
 {
@@ -73,10 +77,11 @@ add_page_met(FrChainReader *reader)
 	Size block_bytes = (1 + shape->rerank_pages) * sizeof(BlockNumber);
 	Size seen_bytes = shape->blocks_per_page * sizeof(uint32);
 
-	if (reader->page_count >= reader->block_limit &&
-		reader->page_count >= RelationGetNumberOfBlocks(reader->index))
+	if (reader->next_block == reader->marker)
 		fr_index_corrupt(reader->index, "The chain of list %u has no end.",
 						 reader->list);
+	if ((reader->page_count & (reader->page_count - 1)) == 0)
+		reader->marker = reader->next_block;
 	if (reader->page_count == reader->page_capacity)
 	{
 		reader->page_capacity *= 2;

@@ -41,7 +41,7 @@ typedef struct FrChainReader
 	Page code;
 	Page *rerank;		/* [rerank_pages] */
 	uint32 *fresh;		/* [blocks_per_page] */
-	uint32 block_limit; /* the index had that many */
+	BlockNumber marker; /* a page that must not be met again */
 } FrChainReader;
 
 extern void fr_chain_reader_init(FrChainReader *reader, Relation index,

@@ -41,16 +41,19 @@ fr_check_complain(FrCheck *check, BlockNumber block, const char *format, ...)
 	char message[256];
 	va_list arguments;
 	FrProblem *problem;
+	MemoryContext caller;
 
 	if (list_length(check->problems) >= PROBLEMS_MAX)
 		return;
 	va_start(arguments, format);
 	vsnprintf(message, sizeof message, format, arguments);
 	va_end(arguments);
+	caller = MemoryContextSwitchTo(check->context);
 	problem = palloc(sizeof *problem);
 	problem->block = block;
 	problem->text = pstrdup(message);
 	check->problems = lappend(check->problems, problem);
+	MemoryContextSwitchTo(caller);
 }
 
 static void
@@ -392,7 +395,8 @@ prepare(FrCheck *check, bool with_heap)
 static List *
 check_index(Relation heap, Relation index, bool with_heap)
 {
-	FrCheck check = {.heap = heap, .index = index};
+	FrCheck check = {
+		.heap = heap, .index = index, .context = CurrentMemoryContext};
 
 	/* The cached routing may be of other insert pages. */
 	fr_index_forget(index);

@@ -27,6 +27,7 @@ typedef struct FrProblem
 typedef struct FrCheck
 {
 	Relation heap, index;
+	MemoryContext context; /* of the problems */
 	FrMetaPage meta;
 	FrSearchShape shape;
 	FrRouting *routing; /* a copy of our own */

@@ -141,7 +141,7 @@ check_codes(RowCheck *rows, const FrCheckedRow *row,
 		fr_check_complain(
 			check, row->block, "slot %u: the code is not that of row (%u,%u)",
 			row->slot, (uint32) (row->tid >> 16), (uint16) row->tid);
-	if (rerank != InvalidBlockNumber && !is_near_by_rerank(rows, row, rerank))
+	if (rerank < check->blocks && !is_near_by_rerank(rows, row, rerank))
 		fr_check_complain(check, rerank,
 						  "the re-rank code of slot %u of block %u is not "
 						  "that of row (%u,%u)",

@@ -95,6 +95,10 @@ extern void fr_index_read_meta(Relation index, FrMetaPage *meta);
  * columns. */
 extern void fr_index_check_meta(Relation index, Page page);
 
+/* A hash (FNV-1a) of all that decides how the other pages are to be read:
+ * from magic to seed, block_bytes and slots_per_page. */
+extern uint32 fr_meta_identity(const FrMetaPage *meta);
+
 /* Note the shape that dims and filter columns of a meta page lead to. */
 extern void fr_meta_set_shape(FrMetaPage *meta, const FrSearchShape *shape);
 

@@ -77,6 +77,7 @@ init_index(Relation index, Buffer meta_buffer, const FrMetaPage *meta)
 	target = FrPageGetMeta(GenericXLogRegisterBuffer(record, meta_buffer, 0));
 	*target = *meta;
 	fr_meta_set_shape(target, &shape);
+	target->identity = fr_meta_identity(target);
 	target->list_count = 1;
 	target->routing_first = BufferGetBlockNumber(routing_buffer);
 	target->routing_pages = 1;
@@ -112,9 +113,11 @@ learn_from_row(Relation index, const FrStoredEmbedding *embedding)
 	else if (meta.fingerprint == 0 && meta.dims == embedding->dims)
 	{
 		GenericXLogState *record = GenericXLogStart(index);
-		Page page = GenericXLogRegisterBuffer(record, buffer, 0);
+		FrMetaPage *target =
+			FrPageGetMeta(GenericXLogRegisterBuffer(record, buffer, 0));
 
-		FrPageGetMeta(page)->fingerprint = embedding->fingerprint;
+		target->fingerprint = embedding->fingerprint;
+		target->identity = fr_meta_identity(target);
 		GenericXLogFinish(record);
 	}
 	UnlockReleaseBuffer(buffer);

@@ -133,6 +133,25 @@ compute_shape(const FrMetaPage *meta, FrSearchShape *shape, FrStatus *status,
 	return *status == FR_OK;
 }
 
+static uint32
+hash_bytes_fnv(uint32 hash, const void *bytes, Size count)
+{
+	for (Size i = 0; i < count; i++)
+		hash = (hash ^ ((const uint8 *) bytes)[i]) * 16777619u;
+	return hash;
+}
+
+uint32
+fr_meta_identity(const FrMetaPage *meta)
+{
+	uint32 hash = 2166136261u;
+
+	hash = hash_bytes_fnv(hash, meta, offsetof(FrMetaPage, list_count));
+	return hash_bytes_fnv(hash, &meta->block_bytes,
+						  offsetof(FrMetaPage, rows_at_build) -
+							  offsetof(FrMetaPage, block_bytes));
+}
+
 void
 fr_meta_set_shape(FrMetaPage *meta, const FrSearchShape *shape)
 {
@@ -165,6 +184,8 @@ check_version(Relation index, const FrMetaPage *meta)
 
 	if (meta->format == FR_INDEX_FORMAT)
 	{
+		if (meta->identity != fr_meta_identity(meta))
+			fr_index_corrupt(index, "The meta page is not what was written.");
 		check_filters(index, meta);
 		if (meta->dims == 0)
 			return;
@@ -446,6 +467,7 @@ fr_meta_page_init(Page page, const FrMetaPage *meta)
 {
 	fr_page_init(page, FR_PAGE_META, 0, 0);
 	*FrPageGetMeta(page) = *meta;
+	FrPageGetMeta(page)->identity = fr_meta_identity(meta);
 	((PageHeader) page)->pd_lower =
 		MAXALIGN(SizeOfPageHeaderData) + sizeof *meta;
 }

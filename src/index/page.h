@@ -111,6 +111,8 @@ typedef struct FrMetaPage
 	uint16 slots_per_page; /* likewise */
 	float8 rows_at_build;
 	float8 probe_fractions[FR_RECALL_LEVELS]; /* of fr_recall_levels */
+	uint32 identity; /* of what is said once: fr_meta_identity */
+	uint32 reserved;
 } FrMetaPage;
 
 #define FrPageGetMeta(page) ((FrMetaPage *) PageGetContents((Page) (page)))
