@@ -14,7 +14,9 @@ echo "# FACEREC_SEED=$RANDOM"
 create data
 options="-c max_wal_size=64MB -c checkpoint_timeout=30s -c autovacuum_naptime=1s -c restart_after_crash=on"
 start data 5432 "$options"
-sql 5432 -c "$faces_sql" -c "SELECT add_faces(2000, 400)" -c "CREATE INDEX people ON face USING faceindex (embedding)" >/dev/null
+sql 5432 -c "$faces_sql" -c "SELECT add_faces(2000, 400)" -c "CREATE INDEX people ON face USING faceindex (embedding)" \
+	-c "CREATE INDEX few ON face USING faceindex (embedding) WITH (lists = 2)" -c "CREATE TABLE crowd (LIKE face)" \
+	-c "CREATE INDEX crowded ON crowd USING faceindex (embedding)" >/dev/null
 
 # Work until stopped: errors are those of a server that dies.
 loop() {
@@ -28,6 +30,8 @@ work() {
 	loop -c "BEGIN" -c "SELECT add_faces(20, 400)" -c "UPDATE face SET embedding = face(person, (1e9 * random())::int) WHERE id % 97 = (97 * random())::int" -c "ROLLBACK" &
 	loop -c "DELETE FROM face WHERE id % 50 = (49 * random())::int OR id < (SELECT max(id) - 6000 FROM face)" -c "VACUUM (INDEX_CLEANUP on) face" &
 	loop -c "CREATE INDEX again ON face USING faceindex (embedding)" -c "DROP INDEX again" -c "REINDEX INDEX CONCURRENTLY people" -c "REINDEX INDEX people" &
+	# VACUUM splits the one list of an index that was made of no rows
+	loop -c "TRUNCATE crowd" -c "INSERT INTO crowd SELECT * FROM face LIMIT 1000 + 2000 * random()" -c "VACUUM crowd" -c "INSERT INTO crowd SELECT * FROM face" -c "VACUUM crowd" &
 	loop -c "SET enable_sort = off" -c "SELECT count(*) FROM (SELECT FROM face ORDER BY embedding <=> face((400 * random())::int, 0) LIMIT 200) f" &
 }
 kill_backend() {
@@ -64,12 +68,13 @@ for round in $(seq "$rounds"); do
 	fi
 	wait # for the loops
 	wait_server
-	for index in $(sql 5432 -c "SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'face'::regclass AND (NOT indisvalid OR indexrelid::regclass::text <> 'people')"); do
+	for index in $(sql 5432 -c "SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'face'::regclass AND (NOT indisvalid OR indexrelid::regclass::text NOT IN ('people', 'few'))"); do
 		sql 5432 -c "DROP INDEX $index"
 	done
 	person=$((RANDOM % 380))
 	is "$(check 5432)$(compare 5432 $person $((person + 4)) 20)" '' "round $round: the index is sound after kill -9 of a $what"
 done
+is "$(sql 5432 -c "SELECT lists FROM facerec_index_info('few')" -c "TRUNCATE crowd" -c "INSERT INTO crowd SELECT * FROM face LIMIT 1500" -c "VACUUM crowd" -c "SELECT lists > 20 FROM facerec_index_info('crowded')" | xargs)" '2 t' 'VACUUM makes more lists where it may'
 is "$(grep -hE 'PANIC|inconsistent page|TRAP|signal (6|11)|invalid page|could not read block' "$dir/data.log" "$dir/errors" | head -n 5)" '' 'no error but those of a dying server'
 is "$(grep -h '^ERROR' "$dir/errors" | grep -vE 'deadlock detected|relation "again"|already exists|does not exist|terminating|canceling|current transaction is aborted' | sort | uniq -c | head -n 5)" '' 'and none in what ran meanwhile'
 echo "1..$n"

@@ -9,6 +9,8 @@ seconds=${FACEREC_STRESS_SECONDS:-15}
 create data
 start data 5432 "-c max_wal_size=2GB -c autovacuum_naptime=1s -c autovacuum_vacuum_scale_factor=0.02 -c autovacuum_vacuum_threshold=200"
 sql 5432 -c "$faces_sql" -c "SELECT add_faces(3000, 500)" -c "CREATE INDEX people ON face USING faceindex (embedding)" \
+	-c "CREATE INDEX few ON face USING faceindex (embedding) WITH (lists = 2)" -c "CREATE TABLE crowd (LIKE face)" \
+	-c "CREATE INDEX crowded ON crowd USING faceindex (embedding)" \
 	-c "CREATE TABLE written (writer int, kept bigint)" >/dev/null
 
 end=$((SECONDS + seconds))
@@ -34,6 +36,13 @@ upkeep() {
 		sql 5432 -c "VACUUM (INDEX_CLEANUP on) face" -c "SELECT pg_sleep(0.3)" -c "VACUUM face" -c "SELECT pg_sleep(0.3)" -c "REINDEX INDEX CONCURRENTLY people" >/dev/null 2>>"$dir/errors" || true
 	done
 }
+# VACUUM splits the one list of an index that was made of no rows.
+growth() {
+	while [ $SECONDS -lt $end ]; do
+		sql 5432 -c "TRUNCATE crowd" -c "INSERT INTO crowd SELECT * FROM face LIMIT 1200" -c "VACUUM crowd" -c "INSERT INTO crowd SELECT * FROM face LIMIT 3000" -c "VACUUM crowd" >/dev/null 2>>"$dir/errors" || true
+	done
+}
+growth &
 for i in 1 2 3 4 5 6 7 8; do
 	writer $i &
 	reader $i &

@@ -51,16 +51,18 @@ BEGIN
 END \$\$;
 -- by index and by sequential scan in one snapshot; what differs
 CREATE FUNCTION compare(first int, last int, amount int, OUT fault text) LANGUAGE plpgsql AS \$\$
-DECLARE by_index text[]; by_scan text[]; counted bigint; existing bigint;
+DECLARE by_index text[]; by_scan text[]; counted bigint; different bigint; existing bigint;
 BEGIN
 	SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_indexscan = on;
 	IF NOT uses_index() THEN fault := 'the index is not used'; RETURN; END IF;
 	by_index := ARRAY(SELECT answers(first, last, amount));
-	EXECUTE 'SELECT count(DISTINCT id) FROM (SELECT id FROM face ORDER BY embedding <=> \$1) f' INTO counted USING face(first, 0);
+	EXECUTE 'SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM face ORDER BY embedding <=> \$1) f' INTO counted, different USING face(first, 0);
 	SET LOCAL enable_seqscan = on; SET LOCAL enable_sort = on; SET LOCAL enable_indexscan = off;
 	by_scan := ARRAY(SELECT answers(first, last, amount));
 	EXECUTE 'SELECT count(*) FROM face' INTO existing;
-	IF counted <> existing THEN fault := format('%s rows by the index, %s in the table', counted, existing); END IF;
+	IF counted <> existing OR different <> existing THEN
+		fault := format('%s rows by the index, %s of them different, %s in the table', counted, different, existing);
+	END IF;
 	FOR i IN 1 .. cardinality(by_scan) LOOP
 		IF by_index[i] IS DISTINCT FROM by_scan[i] THEN
 			fault := format('person %s: by the index %s, by a scan %s', first + i - 1, by_index[i], by_scan[i]);

@@ -53,7 +53,8 @@ typedef struct RowSource
 	FrAllocator allocator;
 	FrSearchQuery query;
 	MemoryContext row_context;
-	BlockNumber heap_blocks; /* at least so many */
+	BlockNumber heap_blocks;  /* at least so many */
+	FrCentroid *any_centroid; /* to encode what does not depend on it */
 } RowSource;
 
 static void
@@ -63,6 +64,7 @@ open_source(RowSource *source, Relation index, const FrMetaPage *meta,
 	FrError error = {0};
 
 	source->heap_blocks = 0;
+	source->any_centroid = palloc0(shape->centroid_bytes);
 	source->index = index;
 	source->heap = table_open(index->rd_index->indrelid, AccessShareLock);
 	source->info = BuildIndexInfo(index);
@@ -91,16 +93,35 @@ close_source(RowSource *source)
 	table_close(source->heap, AccessShareLock);
 }
 
-/* Rotate the embedding of the version in the slot; false when it is not the
- * one that a re-rank code was made of. */
+typedef enum Likeness
+{
+	OTHER,
+	SIMILAR, /* as near as its re-rank code lets us know */
+	SAME
+} Likeness;
+
+/* Whether a re-rank code is that of the rotated embedding, bit by bit. */
 static bool
-rotate_version(RowSource *source, const uint8 *rerank, float *rotated)
+is_code_of(RowSource *source, const uint8 *rerank)
+{
+	FrRowEncoder *encoder = &source->encoder;
+
+	fr_code_encode(&encoder->shape, encoder->kernels, encoder->rotated,
+				   source->any_centroid, encoder->encoded);
+	return memcmp(fr_encoded_rerank(&encoder->shape, encoder->encoded), rerank,
+				  encoder->shape.rerank_bytes) == 0;
+}
+
+/* Rotate the embedding of the version in the slot, into the encoder, and
+ * compare it with what a re-rank code was made of. */
+static Likeness
+rotate_version(RowSource *source, const uint8 *rerank)
 {
 	Datum values[INDEX_MAX_KEYS];
 	bool isnull[INDEX_MAX_KEYS];
 	const FrStoredEmbedding *embedding;
 	MemoryContext caller = MemoryContextSwitchTo(source->row_context);
-	bool is_same = false;
+	Likeness likeness = OTHER;
 
 	FormIndexDatum(source->info, source->slot, source->estate, values, isnull);
 	if (!isnull[FR_EMBEDDING_COLUMN])
@@ -108,16 +129,20 @@ rotate_version(RowSource *source, const uint8 *rerank, float *rotated)
 		embedding = fr_row_embedding(values[FR_EMBEDDING_COLUMN]);
 		if (embedding->dims == source->encoder.shape.dims)
 		{
-			fr_row_rotate(&source->encoder, embedding, rotated);
-			fr_search_query_set_rotated(&source->query, rotated);
-			is_same = fr_search_rerank(&source->query, rerank).bound >=
-					  1.0f - FR_SEARCH_ROUNDING;
+			fr_row_rotate(&source->encoder, embedding, source->encoder.rotated);
+			fr_search_query_set_rotated(&source->query,
+										source->encoder.rotated);
+			if (is_code_of(source, rerank))
+				likeness = SAME;
+			else if (fr_search_rerank(&source->query, rerank).bound >=
+					 1.0f - FR_SEARCH_ROUNDING)
+				likeness = SIMILAR;
 		}
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(source->row_context);
 	ResetPerTupleExprContext(source->estate);
-	return is_same;
+	return likeness;
 }
 
 typedef enum Fetched
@@ -130,13 +155,14 @@ typedef enum Fetched
 /*
  * Read the row of an index entry.  All versions behind one item pointer have
  * the same embedding, but for versions from before the index was made; hence
- * the comparison with the code.
+ * the comparison with the code.  If none has this very code, which another
+ * instruction set might have made, the last one that is near it counts.
  */
 static Fetched
 fetch_row(RowSource *source, const FrChainRow *row, float *rotated)
 {
 	ItemPointerData tid = row->tid;
-	bool has_version = false;
+	Fetched fetched = GONE;
 	bool call_again = false;
 	bool is_all_dead = false;
 
@@ -146,11 +172,21 @@ fetch_row(RowSource *source, const FrChainRow *row, float *rotated)
 		if (!table_index_fetch_tuple(source->fetch, &tid, &source->snapshot,
 									 source->slot, &call_again, &is_all_dead))
 			break;
-		has_version = true;
-		if (rotate_version(source, row->rerank, rotated))
-			return FETCHED;
+
+		Likeness likeness = rotate_version(source, row->rerank);
+
+		if (likeness != OTHER)
+		{
+			memcpy(rotated, source->encoder.rotated,
+				   source->encoder.shape.padded * sizeof(float));
+			fetched = FETCHED;
+		}
+		else if (fetched == GONE)
+			fetched = UNCLEAR;
+		if (likeness == SAME)
+			break;
 	} while (call_again);
-	return has_version ? UNCLEAR : GONE;
+	return fetched;
 }
 
 /* ---- a split ------------------------------------------------------------ */
@@ -283,6 +319,18 @@ write_rows(Split *split)
 	split->count = 0;
 }
 
+static void
+warn_unclear(const Split *split, const FrChainRow *row)
+{
+	ereport(WARNING,
+			(errmsg("list %u of index \"%s\" was not split", split->list,
+					RelationGetRelationName(split->source->index)),
+			 errdetail("No version of row (%u,%u) is the one that was indexed.",
+					   ItemPointerGetBlockNumberNoCheck(&row->tid),
+					   ItemPointerGetOffsetNumberNoCheck(&row->tid)),
+			 errhint("Please check it by facerec_index_check, or REINDEX.")));
+}
+
 /* Write the rows of a pass to the parts; false when the table does not have
  * what the index says. */
 static bool
@@ -301,7 +349,10 @@ write_pass(Split *split, FrChainReader *reader, bool is_closing)
 				split->rotated + split->count * (Size) split->shape->padded);
 
 			if (fetched == UNCLEAR)
+			{
+				warn_unclear(split, &row);
 				return false;
+			}
 			if (fetched == GONE)
 				continue;
 			split->tids[split->count] = row.tid;
@@ -434,7 +485,9 @@ add_pages(Relation index, uint32 count)
 	return InvalidBlockNumber;
 }
 
-static void
+/* False when the page was put to another use: a map of free space from before a
+ * crash may know pages behind the end. */
+static bool
 write_routing_page(Relation index, const FrSearchShape *shape,
 				   BlockNumber block, uint32 number, const char *entries,
 				   uint32 count)
@@ -443,12 +496,18 @@ write_routing_page(Relation index, const FrSearchShape *shape,
 	GenericXLogState *record;
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	if (!PageIsNew(BufferGetPage(buffer)))
+	{
+		UnlockReleaseBuffer(buffer);
+		return false;
+	}
 	record = GenericXLogStart(index);
 	fr_routing_page_init(
 		GenericXLogRegisterBuffer(record, buffer, GENERIC_XLOG_FULL_IMAGE),
 		shape, number, entries, count);
 	GenericXLogFinish(record);
 	UnlockReleaseBuffer(buffer);
+	return true;
 }
 
 /* Let the meta page point at another routing. */
@@ -492,7 +551,9 @@ expand_routing(Relation index, const FrSearchShape *shape, uint32 lists,
 	if (first == InvalidBlockNumber)
 		return false;
 	for (uint32 i = 0; i < pages; i++)
-		write_routing_page(index, shape, first + i, i, entries, old.list_count);
+		if (!write_routing_page(index, shape, first + i, i, entries,
+								old.list_count))
+			return false;
 	switch_routing(index, first, pages);
 	for (uint32 i = 0; i < old.routing_pages; i++)
 		fr_recycler_add(recycler, old.routing_first + i);
@@ -555,6 +616,7 @@ fr_index_grow(Relation index, double row_count, const FrVacuumList *lists,
 	uint32 needed = list_count;
 	const FrRouting *routing = fr_index_routing(index, true);
 	FrSearchShape shape = routing->shape;
+	FrMetaPage meta;
 	RowSource source;
 	MemoryContext context;
 	MemoryContext caller;
@@ -566,7 +628,9 @@ fr_index_grow(Relation index, double row_count, const FrVacuumList *lists,
 	if (needed == list_count ||
 		!expand_routing(index, &shape, needed, recycler))
 		return;
-	open_source(&source, index, &fr_index_routing(index, true)->meta, &shape);
+	/* Opening the table may free the routing. */
+	meta = fr_index_routing(index, true)->meta;
+	open_source(&source, index, &meta, &shape);
 	context = AllocSetContextCreate(CurrentMemoryContext, "faceindex split",
 									ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);

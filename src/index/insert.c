@@ -44,7 +44,7 @@ typedef struct Insertion
 /* ---- the first row ------------------------------------------------------ */
 
 /* One list for everything, whose centroid is zero: codes of vectors as they
- * are.  REINDEX makes more of it when there are rows. */
+ * are.  VACUUM makes more of it when there are rows. */
 static void
 init_routing_page(Page page, const FrSearchShape *shape, BlockNumber first)
 {
@@ -98,9 +98,15 @@ init_index(Relation index, Buffer meta_buffer, const FrMetaPage *meta)
 static void
 learn_from_row(Relation index, const FrStoredEmbedding *embedding)
 {
-	Buffer buffer = ReadBuffer(index, FR_INDEX_META_BLOCK);
+	Buffer buffer;
 	FrMetaPage meta;
+	FrSearchShape shape;
 
+	/* Dimensions that do not fit a page are an error before any lock. */
+	fr_index_read_meta(index, &meta);
+	meta.dims = embedding->dims;
+	fr_index_shape(&meta, &shape);
+	buffer = ReadBuffer(index, FR_INDEX_META_BLOCK);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	fr_index_check_meta(index, BufferGetPage(buffer));
 	meta = *FrPageGetMeta(BufferGetPage(buffer));

@@ -51,7 +51,8 @@ fr_page_free(Relation index, Buffer buffer)
 void
 fr_recycler_init(FrRecycler *recycler, Relation index)
 {
-	*recycler = (FrRecycler){.index = index, .capacity = 1024};
+	*recycler = (FrRecycler){
+		.index = index, .context = CurrentMemoryContext, .capacity = 1024};
 	recycler->blocks = palloc(recycler->capacity * sizeof(BlockNumber));
 }
 
@@ -71,10 +72,13 @@ fr_recycler_add(FrRecycler *recycler, BlockNumber block)
 static void
 find_readers(FrRecycler *recycler)
 {
+	MemoryContext caller = MemoryContextSwitchTo(recycler->context);
+
 	recycler->readers =
 		GetCurrentVirtualXIDs(InvalidTransactionId, true, false, PROC_IN_VACUUM,
 							  &recycler->reader_count);
 	recycler->waiting = recycler->count;
+	MemoryContextSwitchTo(caller);
 }
 
 static bool

@@ -24,16 +24,17 @@
 typedef struct FrRecycler
 {
 	Relation index;
-	BlockNumber *blocks; /* [count], palloc'd */
+	MemoryContext context; /* of the arrays */
+	BlockNumber *blocks;   /* [count] */
 	uint32 count, capacity;
 	/* The first `waiting` ones are read by nobody but these transactions;
 	 * readers of the others were not yet looked for. */
 	uint32 waiting;
-	VirtualTransactionId *readers; /* [reader_count], palloc'd */
+	VirtualTransactionId *readers; /* [reader_count] */
 	int reader_count;
 } FrRecycler;
 
-/* It allocates in CurrentMemoryContext, which must outlive it. */
+/* It allocates in the context that is current now, which must outlive it. */
 extern void fr_recycler_init(FrRecycler *recycler, Relation index);
 
 /* Add a page that the routing leads to no more. */

@@ -36,18 +36,14 @@ compare_places(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* On a standby the page may have been reused. */
+/* On a standby the page may have been reused, be it by another list. */
 static bool
-is_rerank_page(const FrScan *scan, Page page)
+is_rerank_page(const FrScan *scan, Page page, const FrCandidate *candidate)
 {
-	const FrPageSpecial *special;
+	uint32 list = (uint32) (candidate->tag >> 48);
 
-	if (PageIsNew(page))
-		return false;
-	special = FrPageGetSpecial(page);
-	return special->kind == FR_PAGE_RERANK &&
-		   special->list < scan->list_count &&
-		   special->generation == scan->generations[special->list];
+	return list < scan->list_count &&
+		   fr_page_is(page, FR_PAGE_RERANK, list, scan->generations[list]);
 }
 
 /* The bound by the 4-bit code, or the old one where there is none. */
@@ -134,22 +130,23 @@ rerank_page(FrScan *scan, const PinnedPage *pinned, const FrCandidate *batch)
 {
 	Page page = BufferGetPage(pinned->buffer);
 
+	bool are_valid = true;
+
 	LockBuffer(pinned->buffer, BUFFER_LOCK_SHARE);
-
-	bool is_valid = is_rerank_page(scan, page);
-
 	for (int i = 0; i < pinned->count; i++)
 	{
 		const FrCandidate *candidate = &batch[pinned->first + i];
+		bool is_valid = is_rerank_page(scan, page, candidate);
 		float bound =
 			is_valid ? get_bound(scan, page, candidate) : candidate->bound;
 		ItemPointerData tid = fr_scan_tid(candidate->row);
 
+		are_valid &= is_valid;
 		if (bound >= scan->floor)
 			fr_scan_queue_push(&scan->nearer, -bound, &tid);
 	}
 	UnlockReleaseBuffer(pinned->buffer);
-	if (!is_valid && !scan->is_standby)
+	if (!are_valid && !scan->is_standby)
 		fr_index_corrupt(scan->descriptor->indexRelation,
 						 "Block %u is not a re-rank page.",
 						 get_block(&batch[pinned->first]));

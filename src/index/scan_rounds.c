@@ -221,13 +221,16 @@ fr_scan_read_code_page(FrScan *scan, BlockNumber block, uint32 list,
 														  : InvalidBuffer;
 }
 
-/* The place of a slot's re-rank code, which names the candidate, too. */
+/* The place of a slot's re-rank code, which names the candidate, too: 16 bits
+ * of list, 32 of block, 16 of position. */
 static inline uint64
-get_tag(const FrScan *scan, const FrCodePageHeader *header, uint32 slot)
+get_tag(const FrScan *scan, uint32 list, const FrCodePageHeader *header,
+		uint32 slot)
 {
 	uint32 per_page = scan->shape.rerank_per_page;
 
-	return (uint64) header->rerank[slot / per_page] << 16 | slot % per_page;
+	return (uint64) list << 48 |
+		   (uint64) header->rerank[slot / per_page] << 16 | slot % per_page;
 }
 
 static void
@@ -245,7 +248,7 @@ scan_block(FrScan *scan, const FrScanList *list, Page page, uint32 number)
 		fr_shortlist_highest(&scan->shortlist), &hits);
 	for (uint32 i = 0; i < hits.count; i++)
 		fr_shortlist_add(&scan->shortlist, hits.bound[i],
-						 get_tag(scan, FrPageGetCodeHeader(page),
+						 get_tag(scan, list->list, FrPageGetCodeHeader(page),
 								 number * FR_SEARCH_BLOCK + hits.slot[i]),
 						 fr_block_row(&scan->shape, block, hits.slot[i]));
 }
