@@ -43,5 +43,18 @@ FROM unnest(ARRAY[-1, 0, 0.6, 0.7, 0.8, 0.98, 2, 'NaN']::float8[]) distance;
 SELECT estimate('face <@ face_within((SELECT q FROM query), (SELECT 0.1))') AS unknown_distance;
 SELECT estimate('face <@ NULL') AS no_range, estimate('face <@ face_within((SELECT q FROM query), NULL)') AS no_distance;
 DROP TABLE range_test;
+-- a column of ranges; an operator that is none of ours
+CREATE TABLE range_test AS
+	SELECT i AS id, face_within(('[' || cosd(i) || ',' || sind(i) || ']')::faceembedding, 0.001) AS range, i::text AS text
+	FROM generate_series(1, 360) i;
+SELECT id FROM range_test WHERE range @> '[0.6,0.8]'::faceembedding ORDER BY id;
+SELECT id FROM range_test WHERE '[0.8,0.6]'::faceembedding <@ range ORDER BY id;
+SELECT estimate('range @> ''[1,0]''::faceembedding') <= 20 AS few, estimate('range @> NULL') AS none;
+SELECT count(*) FROM range_test a JOIN range_test b ON a.range @> (b.range).face WHERE b.id = 45;
+CREATE OPERATOR <@@ (LEFTARG = text, RIGHTARG = text, FUNCTION = textne, RESTRICT = face_range_sel, JOIN = face_range_joinsel);
+SELECT count(*) FROM range_test WHERE text <@@ '45';
+SELECT count(*) FROM range_test a JOIN range_test b ON a.text <@@ b.text;
+DROP OPERATOR <@@ (text, text);
+DROP TABLE range_test;
 DROP VIEW query;
 DROP FUNCTION estimate;

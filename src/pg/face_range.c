@@ -122,12 +122,25 @@ share_of_strangers(double distance, int dims)
 	return 0.5 * erfc((1.0 - distance - 0.02) / (deviation * M_SQRT2));
 }
 
+/* Not so when the column is the range, or when somebody has borrowed the
+ * estimate for an operator on other types. */
+static bool
+is_range(Node *node)
+{
+	Oid relation = get_typ_typrelid(exprType(node));
+
+	return OidIsValid(relation) &&
+		   get_atttype(relation, ATTRIBUTE_DISTANCE) == FLOAT8OID;
+}
+
 /* The distance of a range as far as the planner knows it. */
 static bool
 estimate_distance(PlannerInfo *root, Node *range, double *distance)
 {
 	List *arguments = NIL;
 
+	if (!is_range(range))
+		return false;
 	if (IsA(range, Const) && !((Const *) range)->constisnull)
 	{
 		bool is_null;
