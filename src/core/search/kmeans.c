@@ -16,6 +16,10 @@
 /* Rows between two looks at the cancel hook. */
 #define CANCEL_ROWS 4096
 
+/* A squared distance that may come from the 8 bits of a centroid, which are
+ * wrong by 1e-4 or so: copies of one vector cannot be told apart. */
+#define SAME_POINT 1e-3f
+
 typedef struct Clusters
 {
 	const FrSearchShape *shape;
@@ -95,6 +99,12 @@ assign(Clusters *clusters, FrError *error)
 }
 
 static FrStatus
+fail_cancelled(FrError *error)
+{
+	return fr_fail(error, FR_ERR_CANCELLED, "The clustering was cancelled.");
+}
+
+static FrStatus
 sum_members(Clusters *clusters, FrError *error)
 {
 	memset(clusters->sizes, 0, clusters->count * sizeof *clusters->sizes);
@@ -104,16 +114,16 @@ sum_members(Clusters *clusters, FrError *error)
 	for (size_t row = 0; row < clusters->n; row++)
 	{
 		if (row % CANCEL_ROWS == 0 && fr_is_cancelled(clusters->cancel))
-			return fr_fail(error, FR_ERR_CANCELLED,
-						   "The clustering was cancelled.");
+			return fail_cancelled(error);
 		add_row(clusters, clusters->lists[row], row, 1.0f);
 		clusters->sizes[clusters->lists[row]]++;
 	}
 	return FR_OK;
 }
 
-/* Move the farthest member of the largest cluster to an empty one. */
-static void
+/* Move the farthest member of the largest cluster to an empty one; false when
+ * that cluster is but one point. */
+static bool
 refill(Clusters *clusters, uint32_t empty)
 {
 	uint32_t largest = 0;
@@ -129,13 +139,31 @@ refill(Clusters *clusters, uint32_t empty)
 			farthest = row;
 			lowest = clusters->scores[row];
 		}
-	if (clusters->sizes[largest] < 2)
-		return;
+	/* The squared distance of a unit vector is 1 - 2 score. */
+	if (clusters->sizes[largest] < 2 || 1.0f - 2.0f * lowest < SAME_POINT)
+		return false;
 	add_row(clusters, largest, farthest, -1.0f);
 	clusters->sizes[largest]--;
 	add_row(clusters, empty, farthest, 1.0f);
 	clusters->sizes[empty]++;
 	clusters->lists[farthest] = empty;
+	return true;
+}
+
+/* Give every cluster a member, as far as there are different ones. */
+static FrStatus
+refill_empty(Clusters *clusters, FrError *error)
+{
+	for (uint32_t list = 0; list < clusters->count; list++)
+	{
+		if (clusters->sizes[list] > 0)
+			continue;
+		if (fr_is_cancelled(clusters->cancel))
+			return fail_cancelled(error);
+		if (!refill(clusters, list))
+			break;
+	}
+	return FR_OK;
 }
 
 /* Centroids become the means of their members. */
@@ -180,11 +208,10 @@ iterate(Clusters *clusters, int iterations, FrError *error)
 
 		if (status == FR_OK)
 			status = sum_members(clusters, error);
+		if (status == FR_OK && !is_last)
+			status = refill_empty(clusters, error);
 		if (status != FR_OK)
 			return status;
-		for (uint32_t list = 0; list < clusters->count && !is_last; list++)
-			if (clusters->sizes[list] == 0)
-				refill(clusters, list);
 		move_centroids(clusters);
 	}
 	if (iterations > 0)

@@ -225,6 +225,55 @@ test_degenerate_samples(void)
 }
 
 static bool
+count_poll(void *context)
+{
+	++*(int *) context;
+	return false;
+}
+
+/* How often a clustering of n rows, of which the first `different` differ
+ * from all others, looks at the cancel hook. */
+static int
+polls_of(size_t n, size_t different, uint32_t *count)
+{
+	enum
+	{
+		LISTS = 50
+	};
+	const FrSearchShape shape = shape_of(64);
+	int polls = 0;
+	const FrCancel cancel = {.is_cancelled = count_poll, .context = &polls};
+	float *rows = random_rows(&shape, n);
+	void *centroids = malloc(LISTS * shape.centroid_bytes);
+	FrError error = {0};
+
+	for (size_t i = different; i < n; i++)
+		memcpy(rows + i * shape.padded, rows + (n - 1) * shape.padded,
+			   shape.padded * sizeof *rows);
+	is_status(fr_kmeans(&shape, kernels, rows, n, LISTS, 3, 1,
+						&fr_allocator_malloc, &cancel, centroids, count,
+						&error),
+			  FR_OK, &error, "%zu different rows of %zu", different, n);
+	free(rows);
+	free(centroids);
+	return polls;
+}
+
+/* Each look for a member of an empty cluster reads the whole sample. */
+static void
+test_empty_clusters(void)
+{
+	uint32_t count;
+	int polls = polls_of(2000, 0, &count);
+
+	is_int(count, 1, "copies make one list");
+	ok(polls < 40, "and are soon known as such (%d polls)", polls);
+	polls = polls_of(2000, 100, &count);
+	is_int(count, 50, "what differs fills all lists");
+	ok(polls > 40, "each refill polls (%d polls)", polls);
+}
+
+static bool
 always(void *context)
 {
 	(void) context;
@@ -283,6 +332,7 @@ main(void)
 	test_assign(10, 1, 5);
 	test_finds_clusters();
 	test_degenerate_samples();
+	test_empty_clusters();
 	test_cancel_and_failures();
 	return tap_done();
 }
