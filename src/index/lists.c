@@ -559,8 +559,10 @@ fr_index_extend(Relation index)
 	 * being added and being locked. */
 	if (is_shared)
 		LockRelationForExtension(index, ExclusiveLock);
-	buffer = ReadBuffer(index, P_NEW);
-	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	/* Locked before anybody can see it: a map of free space that a crash has
+	 * left may know the block already. */
+	buffer =
+		ReadBufferExtended(index, MAIN_FORKNUM, P_NEW, RBM_ZERO_AND_LOCK, NULL);
 	if (is_shared)
 		UnlockRelationForExtension(index, ExclusiveLock);
 #endif
