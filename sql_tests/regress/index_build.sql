@@ -247,6 +247,18 @@ REINDEX INDEX gallery_more;
 SELECT lists FROM look('gallery_more');
 DROP INDEX gallery_more;
 
+-- more lists than rows can use, and than memory allows for
+CREATE INDEX gallery_more ON gallery USING faceindex (embedding) WITH (lists = 100);
+CREATE TABLE many AS SELECT face(i) AS embedding FROM generate_series(1, 2500) i;
+SET maintenance_work_mem = '1MB';
+CREATE INDEX many_face ON many USING faceindex (embedding);
+RESET maintenance_work_mem;
+SELECT * FROM look('many_face');
+REINDEX INDEX many_face;
+SELECT lists > 48 AS has_more FROM facerec_index_info('many_face');
+DROP INDEX gallery_more;
+DROP TABLE many;
+
 -- ---- filter columns ---------------------------------------------------------
 
 CREATE TYPE door AS ENUM ('front', 'back');
@@ -291,6 +303,11 @@ SELECT facerec_index_info('gallery');
 CREATE INDEX gallery_id ON gallery (id);
 SELECT facerec_index_check('gallery_id');
 SELECT facerec_index_check(0);
+CREATE TABLE failed AS SELECT ('[1' || repeat(',1', i) || ']')::faceembedding AS embedding FROM generate_series(1, 2) i;
+CREATE INDEX CONCURRENTLY failed_face ON failed USING faceindex (embedding);
+SELECT facerec_index_info('failed_face');
+SELECT facerec_index_check('failed_face');
+DROP TABLE failed;
 CREATE ROLE regress_facerec_guest;
 SET ROLE regress_facerec_guest;
 SELECT facerec_index_info('gallery_face');

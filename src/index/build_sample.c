@@ -164,17 +164,41 @@ estimate_rows(Sample *sample, Relation heap, IndexInfo *info, BlockNumber total)
 
 /* ---- plan --------------------------------------------------------------- */
 
+/* As many as were asked for, whatever the table holds: it may be filled later,
+ * or the lists are a mistake. */
+static uint32
+take_option(Relation index, uint32 wanted, double row_count)
+{
+	if (wanted > Max(row_count / ROWS_PER_LIST, 1))
+		ereport(WARNING,
+				(errmsg("%u lists are too many for %.0f rows of index \"%s\"",
+						wanted, row_count, RelationGetRelationName(index)),
+				 errdetail("Every search looks at each list, and each takes "
+						   "two pages at least."),
+				 errhint("Without the option \"lists\" it would have %u.",
+						 fr_search_list_count(row_count))));
+	return wanted;
+}
+
 static uint32
 choose_list_count(Relation index, const Sample *sample, double row_count)
 {
 	int wanted = fr_index_option_lists(index);
 
 	if (wanted > 0)
-		return wanted;
+		return take_option(index, wanted, row_count);
 
 	uint32 lists = fr_search_list_count(row_count);
+	uint32 possible = Max(1, sample->count / ROWS_PER_LIST);
 
-	return Max(1, Min(lists, sample->count / ROWS_PER_LIST));
+	/* A sample that is full and not enough has met the limit of memory. */
+	if (possible < lists && sample->count == sample->capacity)
+		ereport(NOTICE,
+				(errmsg("index \"%s\" gets %u lists instead of %u, which makes "
+						"searches slower",
+						RelationGetRelationName(index), possible, lists),
+				 errhint("Please REINDEX it with more maintenance_work_mem.")));
+	return Min(lists, possible);
 }
 
 static void

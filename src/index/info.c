@@ -50,6 +50,12 @@ check_is_faceindex(Relation index)
 						errmsg("\"%s\" is a partitioned index",
 							   RelationGetRelationName(index)),
 						errhint("Ask for the indexes of its partitions.")));
+	if (!index->rd_index->indisvalid)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("index \"%s\" is not valid",
+							   RelationGetRelationName(index)),
+						errhint("If CREATE INDEX CONCURRENTLY has failed, DROP "
+								"or REINDEX it.")));
 	if (RELATION_IS_OTHER_TEMP(index))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

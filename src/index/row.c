@@ -102,7 +102,7 @@ fr_row_check_model(Relation index, uint32 fingerprint, int dims,
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("face embedding of model \"%s\" does not belong into index "
+			 errmsg("face embedding of model \"%s\" does not belong in index "
 					"\"%s\"",
 					fr_index_host->model_label(embedding->fingerprint),
 					RelationGetRelationName(index)),
@@ -115,7 +115,7 @@ fr_row_check_model(Relation index, uint32 fingerprint, int dims,
 	if (unlikely(dims != embedding->dims))
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("face embedding of %d dimensions does not "
-							   "belong into index \"%s\"",
+							   "belong in index \"%s\"",
 							   embedding->dims, RelationGetRelationName(index)),
 						errdetail("The index holds embeddings of %d "
 								  "dimensions.",
