@@ -20,8 +20,8 @@ fr_search_settings_init(void)
 	DefineCustomRealVariable(
 		"faceindex.recall",
 		"Sets the share of the nearest faces that an index scan finds.",
-		"1 reads the whole index and misses none; less reads the lists that "
-		"sufficed for it when the index was built.",
+		"1 reads the whole index, with bounds that practically never miss one; "
+		"less reads the lists that sufficed for it when the index was built.",
 		&fr_setting_recall, 1.0, 0.9, 1.0, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
