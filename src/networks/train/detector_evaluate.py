@@ -13,6 +13,9 @@ gets the first.
              landmarks move with the grid, see src/networks/README; and that figure for YuNet itself
   extra      faces per picture that YuNet does not see even at a score of 0.3
   false      faces per 100 pictures without faces
+  turned     faces found when the photos and --turned N of the mosaics are turned by 45, 90, 135 and 180 degrees, and how
+             many of those have landmarks that say another roll (by more than 30 degrees): an aligned crop of such a face is
+             no face, and such crops resemble each other whoever they show
 --cache keeps YuNet's answers, most of the time that an evaluation takes.
 The same figures for YuNet itself against the labels made at a larger size say what is noise of the teacher: --self.
 """
@@ -29,11 +32,11 @@ import torch
 
 from detector_net import heads
 from detector_onnx import load_detector
-from detector_scene import SceneMaker, without_faces
-from detector_store import SURE, Store
+from detector_scene import SceneMaker, move, sampling, without_faces
+from detector_store import CERTAIN, SURE, Store
 from yunet import YuNet, decode, overlap, suppress
 
-SIDE, CERTAIN = 640, 0.7
+SIDE, ANGLES = 640, (45, 90, 135, 180)
 ANIMALS = 'animals-'            # photos whose name begins so show no people
 # Held-out pictures in which YuNet finds nothing and the eye does: people from far or turned away, painted faces.
 NOT_EMPTY = ('BSDS500__data__images__train__293029.jpg', 'BSDS500__data__images__train__56028.jpg',
@@ -138,6 +141,47 @@ class Tally:
         return 100 * self.found / max(self.wanted, 1), 100 * np.mean(self.errors or [0])
 
 
+def roll(faces):
+    """Degrees by which faces are turned, from the middle of the eyes to that of the mouth."""
+    points = faces[:, 4:14].reshape(-1, 5, 2)
+    down = points[:, 3:].mean(1) - points[:, :2].mean(1)
+    return np.degrees(np.arctan2(-down[:, 0], down[:, 1]))
+
+
+def turned_canvas(canvas, faces, angle):
+    """Canvas turned about its middle, and the faces that stay inside."""
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    spin = np.array([[cos, -sin], [sin, cos]])
+    matrix = np.column_stack([spin, SIDE / 2 - spin @ (SIDE / 2, SIDE / 2)])
+    out = cv2.warpAffine(canvas, sampling(matrix), (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    faces = move(faces, matrix, False)
+    return out, faces[((faces[:, :2] > 0) & (faces[:, :2] + faces[:, 2:4] < SIDE)).all(1)]
+
+
+def turned(detector, material, many, thresholds):
+    """Lines about turned pictures, one for each angle and threshold."""
+    canvases = [(photo[1], photo[3]) for photo in material.photos] + [(m[0], m[2]) for m in material.mosaics[:many]]
+    for angle in ANGLES:
+        seen = []
+        for canvas, certain in canvases:
+            canvas, certain = turned_canvas(canvas, certain, angle)
+            ours = detect(detector, canvas, min(thresholds))
+            match = overlap(certain, ours) if len(ours) else np.zeros((len(certain), 1))
+            best = match.argmax(1)
+            apart = np.abs((roll(ours)[best] - roll(certain) + 180) % 360 - 180) if len(ours) else np.zeros(len(certain))
+            score = np.where(match.max(1) >= 0.3, ours[best, 14], 0) if len(ours) else np.zeros(len(certain))
+            seen += zip(np.sqrt(np.prod(certain[:, 2:4], 1)), score, apart)
+        size, score, apart = np.array(seen).reshape(-1, 3).T
+        for threshold in thresholds:
+            parts = []
+            for name, group in (('all', size > 0), ('of 40 pixels', size >= 40)):
+                found = (score >= threshold) & group
+                parts.append('%s: found %.1f %% of %d, %.1f %% of these with a wrong roll' % (
+                    name, 100 * found.sum() / max(group.sum(), 1), group.sum(),
+                    100 * (apart[found] > 30).mean() if found.any() else 0))
+            yield 'turned by %3d, threshold %.2f  %s' % (angle, threshold, '; '.join(parts))
+
+
 class Material:
     """Canvases with YuNet's faces (from 0.3 on), made once for all detectors."""
 
@@ -225,6 +269,7 @@ def main():
     parser.add_argument('--threshold', type=float, nargs='+', default=[0.6])
     parser.add_argument('--shifts', type=int, default=0, metavar='N',
                         help='also compare with steady landmarks, on the photos and on N of the mosaics')
+    parser.add_argument('--turned', type=int, default=0, metavar='N', help='also turn the photos and N of the mosaics')
     parser.add_argument('--cache', help="file of YuNet's answers, made when missing")
     parser.add_argument('--table')
     parser.add_argument('--list-false', action='store_true')
@@ -242,6 +287,8 @@ def main():
         found = look(detector, material, min(args.threshold))
         for threshold in args.threshold:
             report(path, seen, material, found, threshold, args)
+        if args.turned:
+            print(*('  ' + line for line in turned(detector, material, args.turned, args.threshold)), sep='\n', flush=True)
 
 
 if __name__ == '__main__':

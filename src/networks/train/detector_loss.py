@@ -3,7 +3,8 @@
 A face belongs to the grid whose stride suits its size, near the limits to two grids, and there to the cells near its
 centre. The score learns sqrt(overlap of the predicted box with the face's), as YuNet's does, by the quality focal loss
 (Li et al., "Generalized Focal Loss", NeurIPS 2020); boxes learn by overlap and by distance, landmarks by distance in
-units of the face.
+units of the face. Landmarks that are quite wrong lower the score's target: where the network cannot tell which way a
+turned face looks, no face is better than an upright one that is not there.
 """
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from yunet import STRIDES
 # Face sizes (sqrt of the box's area) of each grid; neighbours share a part of the range.
 SIZES = ((0, 44), (32, 104), (80, 1e9))
 NOTHING, FACE, IGNORED = 0, 1, 2
+# Mean distance of landmarks in units of the face: the score's target falls between these (usual is 0.04).
+NEAR, WRONG = 0.15, 0.4
 
 
 def assign(faces, state, side):
@@ -75,7 +78,10 @@ def losses(raw, state, target, size):
     predicted, wanted, unit = flat[positive][:, 1:], target[positive], size[positive][:, None]
     overlap, apart = box_overlap(predicted[:, :4], wanted[:, :4])
     quality = torch.zeros_like(logit)
-    quality[positive] = overlap.detach().clamp(min=0).sqrt()
+    with torch.no_grad():
+        apart_points = ((predicted[:, 4:] - wanted[:, 4:]) / unit).unflatten(1, (5, 2)).norm(dim=2).mean(1)
+        right = ((WRONG - apart_points) / (WRONG - NEAR)).clamp(0, 1)
+        quality[positive] = overlap.clamp(min=0).sqrt() * right
     focal = (torch.sigmoid(logit).detach() - quality).abs().pow(1.5)
     score = F.binary_cross_entropy_with_logits(logit, quality, reduction='none') * focal
     score = score[state != IGNORED].sum() / count

@@ -15,8 +15,13 @@ from detector_loss import FACE, IGNORED
 from detector_store import SURE, UNSURE
 
 FULL_OF_PEOPLE = ('mask', 'human')
+TURNED_SHARE = 0.2             # of the scenes are turned by 90, 180 or 270 degrees
 HARD_SHARE = 0.3               # of the backgrounds show a place that earlier weights took for a face
 NOISE = 512                    # side of the planes of noise, at least that of the largest canvas
+SEEN = 0.55                    # share of a face's box that a picture's edge must leave, with an eye and the nose
+HIDDEN = np.array((0.25, 0.7)) # how much of what lies beyond a picture's right and lower edge YuNet's boxes cover; beyond
+                               # the left and upper one nothing (60 crops, cut at 0.55 to 0.9 of the face)
+LARGE = 130                    # sqrt of a face's area: enough pixels to fill a canvas with
 SMALLEST = 10                  # sqrt of a face's area in pixels: below, neither face nor background
 
 
@@ -42,15 +47,19 @@ def sampling(matrix):
 
 
 def cut(faces, width, height):
-    """Faces that a window shows; those it cuts too much are marked as unsure (score below SURE)."""
+    """Faces that a window shows; those it cuts too much are marked as unsure (score below SURE). Of faces cut to SEEN YuNet
+    finds two thirds with a score of 0.7. Its boxes of cut faces end as HIDDEN says."""
     window = np.array((width, height))
     low, high = np.clip(faces[:, :2], 0, window), np.clip(faces[:, :2] + faces[:, 2:4], 0, window)
     area = np.prod(faces[:, 2:4], 1)
     seen = np.prod(high - low, 1) / np.maximum(area, 1e-6)
     points = faces[:, 4:10].reshape(-1, 3, 2)                               # eyes and nose
-    inside = ((points > 0) & (points < window)).all((1, 2))
+    inside = ((points > 0) & (points < window)).all(2)
     faces = faces.copy()
-    faces[(seen < 0.6) | ~inside, 14] = UNSURE
+    faces[(seen < SEEN) | ~(inside[:, 0] | inside[:, 1]) | ~inside[:, 2], 14] = UNSURE
+    end = faces[:, :2] + faces[:, 2:4]
+    faces[:, :2], end = np.maximum(faces[:, :2], 0), np.minimum(end, window + np.maximum(end - window, 0) * HIDDEN)
+    faces[:, 2:4] = np.maximum(end - faces[:, :2], 1)
     return faces[(seen > 0.05) & (area > 9)]
 
 
@@ -58,6 +67,15 @@ def mirror(canvas, faces):
     """The mirror image of a scene."""
     matrix = np.array([[-1.0, 0, canvas.shape[1]], [0, 1, 0]])
     return np.ascontiguousarray(canvas[:, ::-1]), move(faces, matrix, True)
+
+
+def turn(canvas, faces, quarters):
+    """A square scene turned by quarters of a circle, against the clock."""
+    half = len(canvas) / 2
+    spin = np.round([[np.cos(quarters * np.pi / 2), np.sin(quarters * np.pi / 2)],
+                     [-np.sin(quarters * np.pi / 2), np.cos(quarters * np.pi / 2)]])
+    matrix = np.column_stack([spin, half - spin @ (half, half)])
+    return np.ascontiguousarray(np.rot90(canvas, quarters)), move(faces, matrix, False)
 
 
 def without_faces(pictures):
@@ -77,11 +95,17 @@ class SceneMaker:
         self.hard = np.load(hard)['places'] if hard else ()
         self.empty = np.flatnonzero(ours & without_faces(pictures))
         self.whole = np.flatnonzero(ours & (pictures.best >= SURE))
+        sure = pictures.faces[:, 14] >= SURE
+        row = np.repeat(np.arange(len(pictures)), np.diff(pictures.first))
+        large = np.isin(self.whole, row[sure & (np.prod(pictures.faces[:, 2:4], 1) > LARGE ** 2)])
         # Sources with many look-alike pictures count as one part among others.
         self.empty_share = self._even(pictures.source[self.empty])
         self.whole_share = self._even(pictures.source[self.whole])
+        self.large = self.whole[large] if large.any() else self.whole
+        self.large_share = self._even(pictures.source[self.large])
         self.masks = [self._mask() for _ in range(100)]
         self.noise = self._noise_planes()
+        self.is_tilted = False
 
     def _noise_planes(self):
         return self.rng.normal(0, 1, (3, NOISE, NOISE, 3)).astype(np.float32)
@@ -110,12 +134,16 @@ class SceneMaker:
 
     def __call__(self, side):
         rng, kind = self.rng, self.rng.random()
+        turned = rng.random() < TURNED_SHARE
+        self.is_tilted = turned and rng.random() < 0.5
         if kind < 0.30 and len(self.whole):
             canvas, faces = self._whole_pictures(side)
         elif kind < 0.78:
             canvas, faces = self._collage(side)
         else:
             canvas, faces = self._empty_picture(side), np.zeros((0, 15), np.float32)
+        if turned:
+            canvas, faces = turn(canvas, faces, int(rng.choice((1, 2, 3), p=(0.25, 0.5, 0.25))))
         width = height = side
         if rng.random() < 0.25:
             canvas, faces, width, height = self._frame(canvas, faces)
@@ -135,7 +163,7 @@ class SceneMaker:
         if len(faces) and rng.random() < 0.8:
             size = np.prod(faces[:, 2:4], 1) ** 0.5
             face = faces[rng.choice(len(faces), p=size / size.sum())]
-            begin, extent, seen = face[axis], face[2 + axis], rng.uniform(0.6, 1.0)
+            begin, extent, seen = face[axis], face[2 + axis], rng.uniform(SEEN, 1.0)
             if rng.random() < 0.5:
                 high[axis] = np.clip(begin + seen * extent, 0.3 * side, side)
             else:
@@ -159,8 +187,12 @@ class SceneMaker:
         return np.column_stack([matrix, np.asarray(target) - matrix @ np.asarray(centre)])
 
     def _angle(self):
-        rng = self.rng
-        return float(rng.uniform(-60, 60) if rng.random() < 0.12 else np.clip(rng.normal(0, 10), -30, 30))
+        rng, kind = self.rng, self.rng.random()
+        if self.is_tilted:                                 # with turn(): any direction
+            return float(rng.uniform(-50, 50))
+        if kind < 0.14:
+            return float(rng.uniform(-180, 180) if kind < 0.06 else rng.uniform(-60, 60))
+        return float(np.clip(rng.normal(0, 10), -30, 30))
 
     def _warp(self, picture, matrix, side, border):
         """Bilinear sampling of a picture that was halved as often as the scale allows."""
@@ -188,10 +220,16 @@ class SceneMaker:
 
     def _whole_picture(self, side):
         rng = self.rng
-        picture, faces = self.pictures[self._pick(self.whole, self.whole_share)]
+        fill = rng.random() < 0.35                         # one face fills the canvas
+        rows = (self.large, self.large_share) if fill else (self.whole, self.whole_share)
+        picture, faces = self.pictures[self._pick(*rows)]
         sure = faces[faces[:, 14] >= SURE]
-        face = sure[rng.integers(len(sure))]
-        size = float(np.exp(rng.uniform(np.log(12), np.log(0.9 * side))))
+        if fill:
+            face = sure[np.prod(sure[:, 2:4], 1).argmax()]
+            size = float(rng.uniform(0.4, 1.0)) * side
+        else:
+            face = sure[rng.integers(len(sure))]
+            size = float(np.exp(rng.uniform(np.log(12), np.log(0.9 * side))))
         scale = min(size / np.sqrt(face[2] * face[3]), 3.0)
         mirrored = rng.random() < 0.5
         # Small faces lie anywhere, large ones near the middle.
@@ -244,7 +282,9 @@ class SceneMaker:
         rng = self.rng
         canvas = self._plain_piece(side)
         kind = rng.random()
-        if kind < 0.35:                                    # a few faces of any size
+        if kind < 0.12:                                    # one that fills the canvas
+            sizes = rng.uniform(0.4, 0.9, 1) * side
+        elif kind < 0.40:                                  # a few faces of any size
             sizes = np.exp(rng.uniform(np.log(12), np.log(0.7 * side), rng.integers(1, 6)))
         elif kind < 0.75:                                  # several small ones
             sizes = np.exp(rng.uniform(np.log(11), np.log(48), rng.integers(4, 14)))

@@ -5,7 +5,8 @@
 
 Writes one store, STORE.bin (pixels) and STORE.npz (sizes and faces). --pictures reads all JPEG and PNG files of a folder;
 each is reduced to at most 640 pixels (448 without faces) and labelled at two scales, so that very large faces are found
-too. --animals does so with pictures of animals or things, where what YuNet finds is mostly wrong and counts as unsure.
+too. --animals does so with pictures of animals, and some people: what YuNet is certain of (score 0.7, some dogs, too) is
+a face, the rest unsure. --things: of things, where what YuNet finds is mostly wrong and counts as unsure.
 --pack reads the pack's crops, each enlarged before labelling: a face pasted at 12 pixels keeps landmarks that were
 measured at 150. Faces with scores from 0.3 on are stored; below 0.6 they mean "neither face nor background".
 
@@ -22,7 +23,7 @@ import numpy as np
 from crop_pack import HELD_OUT, read_crops
 from yunet import YuNet, suppress
 
-SURE, UNSURE = 0.6, 0.3
+SURE, UNSURE, CERTAIN = 0.6, 0.3, 0.7
 
 
 class Store:
@@ -109,6 +110,7 @@ def add_pack(writer, yunet, folder, limit):
 
 
 def add_pictures(writer, yunet, source, folder, trusted, limit):
+    """`trusted`: the score from which on a face is one."""
     files = sorted(f for f in glob.glob(os.path.join(folder, '**'), recursive=True)
                    if f.lower().endswith(('.jpg', '.jpeg', '.png')))
     for i, path in enumerate(files[:limit]):
@@ -118,8 +120,7 @@ def add_pictures(writer, yunet, source, folder, trusted, limit):
         picture = shrink(picture, np.empty((0, 15)), 1280)[0]
         faces = label_picture(yunet, picture)
         picture, faces = shrink(picture, faces, 640 if len(faces) else 448)
-        if not trusted:
-            faces[:, 14] = np.minimum(faces[:, 14], UNSURE)
+        faces[faces[:, 14] < trusted, 14] = UNSURE
         name = os.path.relpath(path, folder)
         writer.add(source, name, zlib.crc32(name.encode()) % 5 == 0, picture, faces)
         if i % 200 == 0:
@@ -133,12 +134,13 @@ def main():
     parser.add_argument('--pack', help='folder of the crops')
     parser.add_argument('--pictures', action='append', default=[], metavar='NAME=FOLDER')
     parser.add_argument('--animals', action='append', default=[], metavar='NAME=FOLDER')
+    parser.add_argument('--things', action='append', default=[], metavar='NAME=FOLDER')
     parser.add_argument('--limit', type=int, help='take so many of each source only')
     args = parser.parse_args()
     yunet, writer = YuNet(args.yunet), StoreWriter(args.out)
     if args.pack:
         add_pack(writer, yunet, args.pack, args.limit)
-    for trusted, folders in ((True, args.pictures), (False, args.animals)):
+    for trusted, folders in ((SURE, args.pictures), (CERTAIN, args.animals), (np.inf, args.things)):
         for source, folder in (text.split('=', 1) for text in folders):
             add_pictures(writer, yunet, source, folder, trusted, args.limit)
     writer.close()

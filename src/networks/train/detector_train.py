@@ -28,7 +28,7 @@ from onnx_graph import has_fast_bf16
 
 # Canvas sides, how many of them a batch of 16 samples holds, and how often they come.
 REMEMBERED = 200               # scenes of each size that may come again
-CANVASES = ((160, 2.0, 0.25), (224, 1.0, 0.3), (320, 0.5, 0.25), (448, 0.25, 0.2))
+CANVASES = ((160, 2.0, 0.22), (224, 1.0, 0.28), (320, 0.5, 0.25), (512, 0.1875, 0.25))
 
 
 class Trainer:

@@ -90,7 +90,7 @@ def detector(args, folder):
     check(float(found[-1]) < 0.9 * float(found[0]), f'the landmarks come nearer ({found[0]} to {found[-1]})')
     hard = os.path.join(folder, 'hard.npz')
     text = run('detector_mine.py', os.path.join(out, 'state.pt'), '--pictures', pictures, '--out', hard, '--threshold',
-               0.01, '--sheet', os.path.join(folder, 'hard.png'))
+               0.01, '--yunet', args.models, '--sheet', os.path.join(folder, 'hard.png'))
     check(' 0 places' not in text, 'places that look like faces: ' + text.strip())
     text = run('detector_train.py', *learn, '--out', out, '--samples', 1792, '--hard', hard, '--freeze-stem')
     check('stopped at 1792' in text, 'the detector learns from them')
@@ -100,8 +100,8 @@ def detector(args, folder):
                '--samples', 1808)
     check('at 1792 samples' in text, 'the detector starts from an exported network')
     text = run('detector_evaluate.py', onnx, '--yunet', args.models, '--crops', crops, '--pictures', pictures,
-               '--photos', empty, '--mosaics', 3, '--empty', 3, '--self')
-    check('found' in text, 'the detector is compared with YuNet')
+               '--photos', empty, '--mosaics', 3, '--empty', 3, '--turned', 2, '--self')
+    check('found' in text and 'turned by 180' in text, 'the detector is compared with YuNet')
 
 
 def views_are_whole(faces):
