@@ -7,7 +7,7 @@
 \pset pager off
 \set ON_ERROR_STOP true
 BEGIN;
-SELECT plan(24);
+SELECT plan(29);
 CREATE TEMP TABLE input (name text, base64 text);
 \copy input FROM PROGRAM 'cd sql_tests/data/portraits && for f in *.jpg *.png; do printf "%s\t%s\n" $f $(base64 -w0 $f); done'
 CREATE TEMP TABLE photo AS SELECT name, decode(base64, 'base64') AS data FROM input;
@@ -59,5 +59,21 @@ SELECT cmp_ok(max(face_embed_aligned(face_align(data, landmarks)) <=> embedding)
 FROM photo JOIN found USING (name) WHERE name ~ '-[12]\.jpg';
 SELECT cmp_ok(max(face_embed(data, f.box) <=> embedding), '<', 0.05::float8, 'a face in its box is itself, within ' || round(max(face_embed(data, f.box) <=> embedding)::numeric, 4))
 FROM photo JOIN found f USING (name) WHERE name ~ '^group';
+-- ---- turned photos whose EXIF does not say so ------------------------------
+-- an orientation in EXIF makes the decoder turn a picture that was upright
+CREATE FUNCTION pg_temp.turned(jpeg bytea, orientation int) RETURNS bytea LANGUAGE sql AS $$
+	SELECT substr(jpeg, 1, 2) || decode('ffe100224578696600004d4d002a00000008000101120003000000010' || lpad(orientation::text, 3, '0') || '000000000000', 'hex') || substr(jpeg, 3)
+$$;
+CREATE TEMP TABLE turned AS
+SELECT name, split_part(name, '-', 2) AS person, angle, score, embedding,
+	abs(mod((atan2d((landmarks[2] - landmarks[1])[1], (landmarks[2] - landmarks[1])[0]) - angle + 900)::numeric, 360) - 180) AS apart
+FROM photo, (VALUES (3, 180), (6, 90), (8, 270)) o(orientation, angle), face_embed_all(pg_temp.turned(data, orientation))
+WHERE name ~ '^[0-9].*-[35]\.jpg';
+SELECT cmp_ok(count(DISTINCT name), '>=', 22::bigint, 'upside down faces are found: ' || count(DISTINCT name) || ' of 24') FROM turned WHERE angle = 180;
+SELECT cmp_ok(count(*), '<=', 1::bigint, 'with landmarks that are upside down, but for ' || count(*)) FROM turned WHERE angle = 180 AND apart > 25;
+SELECT cmp_ok(count(*), '<=', 3::bigint, 'on its side a face is found as it lies or not at all, but for ' || count(*)) FROM turned WHERE angle <> 180 AND apart > 25;
+SELECT is_empty($$SELECT t.name, t.angle FROM turned t JOIN face f USING (name) WHERE t.apart <= 25 AND t.embedding <=> f.embedding > 0.2$$, 'and is the same as upright');
+SELECT cmp_ok(count(*) FILTER (WHERE a.embedding % b.embedding), '<=', count(*) / 33, '% takes few turned faces of two people for one: ' || count(*) FILTER (WHERE a.embedding % b.embedding) || ' of ' || count(*))
+FROM turned a JOIN turned b ON a.angle = b.angle AND a.name < b.name AND a.person <> b.person;
 SELECT * FROM finish();
 ROLLBACK;

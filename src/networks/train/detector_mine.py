@@ -20,7 +20,8 @@ from detector_store import Store
 from yunet import YuNet, decode, suppress
 
 SCALES = (1.0, 0.7, 0.5)
-ENLARGED, LOOKALIKE = 110, 0.5 # size at which YuNet looks at a place, and the score from which on it is left alone
+FACELIKE = 0.3                 # score from which on YuNet looks at a place, too
+ENLARGED, LOOKALIKE = 110, 0.5 # size at which it does, and its score from which on the place is left alone
 
 
 @torch.no_grad()
@@ -74,7 +75,7 @@ def main():
     for row in np.flatnonzero(~pictures.held_out & without_faces(pictures)):
         if row not in args.skip:
             places += [(row, *place) for place in places_of(detector, pictures[row][0], args.threshold)
-                       if not is_face(yunet, pictures[row][0], place)]
+                       if place[3] < FACELIKE or not is_face(yunet, pictures[row][0], place)]
     places = np.array(sorted(places, key=lambda p: -p[4])).reshape(-1, 6)
     repeated = np.repeat(places, 1 + (10 * (places[:, 4] - args.threshold)).astype(int), axis=0)
     np.savez(args.out, places=repeated)
