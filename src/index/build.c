@@ -14,6 +14,7 @@
 #include "access/xloginsert.h"
 #include "commands/progress.h"
 #include "index/row.h"
+#include "index/search_settings.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
 #include "pgstat.h"
@@ -147,6 +148,8 @@ fr_index_make_seed(void)
 {
 	uint64 seed;
 
+	if (fr_setting_seed != 0)
+		return (uint64) fr_setting_seed;
 	if (!pg_strong_random(&seed, sizeof seed))
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
 						errmsg("could not generate a random seed")));

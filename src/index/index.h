@@ -206,7 +206,8 @@ extern IndexBuildResult *
 fr_index_build(Relation heap, Relation index, IndexInfo *info);
 extern void fr_index_build_empty(Relation index);
 
-/* The seed of an index's rotation: nobody who makes up vectors knows it. */
+/* The seed of an index's rotation: nobody who makes up vectors knows it, unless
+ * faceindex.seed says it. */
 extern uint64 fr_index_make_seed(void);
 extern char *fr_index_build_phase(int64 phase);
 

@@ -10,6 +10,7 @@
 
 double fr_setting_recall;
 int fr_setting_probes;
+int fr_setting_seed;
 
 const double fr_recall_levels[FR_RECALL_LEVELS] = {0.9, 0.95, 0.98, 0.99,
 												   0.999};
@@ -30,6 +31,13 @@ fr_search_settings_init(void)
 		"0 chooses it by faceindex.recall. More lists are read when the query "
 		"asks for more rows.",
 		&fr_setting_probes, 0, 0, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"faceindex.seed", "Sets the seed of the rotation of new indexes.",
+		"0 chooses a random one for each. Others repeat an index exactly, for "
+		"tests; whoever knows the seed can make up faces that are missed.",
+		&fr_setting_seed, 0, 0, INT_MAX, PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL,
+		NULL, NULL);
 
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("faceindex");

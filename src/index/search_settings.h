@@ -10,6 +10,7 @@
 
 extern double fr_setting_recall; /* 0.9 .. 1.0 */
 extern int fr_setting_probes;	 /* lists; 0 = as recall says */
+extern int fr_setting_seed;		 /* of new indexes; 0 = random */
 
 /* The recalls of FrMetaPage.probe_fractions, rising. */
 extern const double fr_recall_levels[FR_RECALL_LEVELS];
