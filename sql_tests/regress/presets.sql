@@ -45,6 +45,13 @@ SELECT bool_and(r.box ~= y.box AND r.score = y.score) AS same_boxes,
 FROM refined r JOIN detected y ON y.name = 'yunet' AND y.face_no = r.face_no;
 SELECT pg_temp.load('who', 'embedder', 'arcface', '{"detector": "yunet-2"}');
 SELECT bool_and(e.landmarks::text = r.landmarks::text) AS embedded_by_them FROM face_embed_all(pg_temp.file('party'), 'who') e JOIN refined r USING (face_no);
+-- and from its mirror image, too: another model, other landmarks
+SELECT pg_temp.load('both', 'points', 'landmarks-5', '{"flip": true}');
+SELECT m.descriptor->'flip' AS flip, m.fingerprint <> t.fingerprint AS other FROM facerec_models m, facerec_models t WHERE m.name = 'both' AND t.name = 'template';
+SELECT pg_temp.load('yunet-4', 'detector', 'yunet', '{"landmarks": "both"}');
+SELECT min(b.landmarks[3] <-> r.landmarks[3]) > 0.01 AS other_landmarks, max(b.landmarks[3] <-> r.landmarks[3]) < max(height(r.box)) AS in_the_face
+FROM face_detect(pg_temp.file('party'), 'yunet-4') b JOIN refined r USING (face_no);
+SELECT face_model_drop('yunet-4'), face_model_drop('both');
 SELECT face_model_drop('template');
 SELECT face_model_drop('who'), face_model_drop('yunet-2'), face_model_drop('template');
 SELECT pg_temp.load('x', 'points');
@@ -55,7 +62,7 @@ SELECT pg_temp.load('x', 'detector', 'yunet', '{"landmarks": "nobody"}');
 SELECT face_detect(pg_temp.file('party'), 'points');
 SELECT face_model_drop('points');
 SELECT pg_temp.load('x', 'embedder', 'omz-landmarks-0009');
-SELECT pg_temp.load('x', 'landmarks', 'omz-landmarks-0009', '{"flip": true}');
+SELECT pg_temp.load('x', 'landmarks', 'omz-landmarks-0009', '{"standardise": true}');
 SELECT pg_temp.load('x', 'landmarks', 'facenet');
 
 -- three networks

@@ -60,6 +60,10 @@ StaticAssertDecl(offsetof(FrDescriptor, input_height) ==
 	{                      \
 		false, true, false \
 	}
+#define FOR_LANDMARKS      \
+	{                      \
+		false, false, true \
+	}
 #define FOR_CROPS         \
 	{                     \
 		false, true, true \
@@ -84,6 +88,7 @@ static const KeySpec keys[] = {
 	{"alignment", KEY_ALIGNMENT, FOR_CROPS, AT(core.alignment), 0, 0, false},
 	{"margin", KEY_REAL, FOR_CROPS, AT(core.margin), 0, 4, true},
 	{"flip", KEY_BOOLEAN, FOR_EMBEDDER, AT(core.is_flip_averaged), 0, 0, false},
+	{"flip", KEY_BOOLEAN, FOR_LANDMARKS, AT(core.is_flip_averaged), 0, 0, true},
 	{"detector", KEY_MODEL, FOR_EMBEDDER, AT(detector), 0, 0, false},
 	{"detection_threshold", KEY_REAL, FOR_DETECTION,
 	 AT(core.detection_threshold), 0, 1, false},

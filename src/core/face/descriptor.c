@@ -10,7 +10,6 @@
 
 #include "core/face/heads.h"
 #include "core/face/input.h"
-#include "core/face/landmarks.h"
 #include "core/face/mtcnn.h"
 #include "core/face/trial.h"
 

@@ -1,5 +1,5 @@
 /*
- * embed.c: aligned crops through an embedding network; see embed.h.
+ * embed.c: crops through a network that makes numbers of them; see embed.h.
  */
 #include "core/face/embed.h"
 
@@ -77,6 +77,34 @@ add_unit(const float *output, int dims, float *embedding)
 		embedding[i] += (float) ((double) output[i] * scale);
 }
 
+/* Which landmark a mirrored crop shows in the place of each. */
+static const int mirrored_landmarks[FR_LANDMARK_COUNT] = {1, 0, 2, 4, 3};
+
+/* landmarks += half of the points that the network gives, brought back from
+ * the mirrored crop if it was that. */
+static void
+add_points(const float *output, bool is_mirrored, float *landmarks)
+{
+	for (int k = 0; k < FR_LANDMARK_COUNT; k++)
+	{
+		const float *from =
+			output + 2 * (is_mirrored ? mirrored_landmarks[k] : k);
+
+		landmarks[2 * k] += (is_mirrored ? 1 - from[0] : from[0]) / 2;
+		landmarks[2 * k + 1] += from[1] / 2;
+	}
+}
+
+static void
+add_output(const FrDescriptor *descriptor, const float *output, int dims,
+		   bool is_mirrored, float *sum)
+{
+	if (descriptor->role == FR_ROLE_LANDMARKS)
+		add_points(output, is_mirrored, sum);
+	else
+		add_unit(output, dims, sum);
+}
+
 static FrStatus
 embed_batch(FrPlan *plan, const FrDescriptor *descriptor, const FrImage *crops,
 			int count, int batch, int dims, const FrCancel *cancel,
@@ -103,21 +131,25 @@ embed_batch(FrPlan *plan, const FrDescriptor *descriptor, const FrImage *crops,
 		if (status != FR_OK)
 			return status;
 		for (int i = 0; i < count; i++)
-			add_unit(output + (size_t) i * (size_t) dims, dims,
-					 embeddings + (size_t) i * (size_t) dims);
+			add_output(descriptor, output + (size_t) i * (size_t) dims, dims,
+					   mirrored == 1, embeddings + (size_t) i * (size_t) dims);
 	}
 	return FR_OK;
 }
 
 static FrStatus
 check_crops(const FrDescriptor *descriptor, const FrImage *crops, int count,
-			FrError *error)
+			int dims, FrError *error)
 {
 	if (descriptor->role == FR_ROLE_DETECTOR || descriptor->input_width < 1 ||
 		descriptor->input_height < 1)
 		return fr_fail(error, FR_ERR_ARGUMENT,
 					   "The preset \"%s\" does not take crops.",
 					   descriptor->preset);
+	if (descriptor->role == FR_ROLE_LANDMARKS && dims != FR_LANDMARK_VALUES)
+		return fr_fail(error, FR_ERR_ARGUMENT,
+					   "Landmarks are %d numbers, not %d.", FR_LANDMARK_VALUES,
+					   dims);
 	for (int i = 0; i < count; i++)
 	{
 		if (crops[i].width != descriptor->input_width ||
@@ -136,7 +168,7 @@ fr_embed_crops(FrNet *embedder, const FrDescriptor *descriptor,
 			   const FrImage *crops, int count, int dims,
 			   const FrCancel *cancel, float *embeddings, FrError *error)
 {
-	FrStatus status = check_crops(descriptor, crops, count, error);
+	FrStatus status = check_crops(descriptor, crops, count, dims, error);
 
 	if (status == FR_OK)
 		status = fr_input_check(embedder, descriptor, error);

@@ -1,5 +1,5 @@
 /*
- * embed.h: aligned crops through an embedding network.
+ * embed.h: crops through an embedding or a landmarks network.
  */
 #ifndef FR_CORE_FACE_EMBED_H
 #define FR_CORE_FACE_EMBED_H
@@ -10,11 +10,11 @@
 #define FR_EMBED_MAX_BATCH 16
 
 /*
- * Embed count crops of the descriptor's size (or read their landmarks: any
- * network that makes dims numbers of a crop); embeddings is [count, dims], the
- * network's raw output.  With flip averaging it is the sum of the unit
- * vectors of the crop and of its mirror image.  MISMATCH when the network's
- * output is not [batch, dims] or not finite.
+ * Embed count crops of the descriptor's size, or find their landmarks (dims is
+ * FR_LANDMARK_VALUES then); embeddings is [count, dims], the network's raw
+ * output.  With flip averaging it is the sum of the unit vectors of the crop
+ * and of its mirror image; landmarks are the mean of both.  MISMATCH when the
+ * network's output is not [batch, dims] or not finite.
  */
 FrStatus
 fr_embed_crops(FrNet *embedder, const FrDescriptor *descriptor,

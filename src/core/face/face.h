@@ -14,6 +14,9 @@
 #include "core/nn/plan.h"
 
 #define FR_LANDMARK_COUNT 5
+/* What a landmarks network gives for a crop: x, y of them, 0..1 from edge to
+ * edge. */
+#define FR_LANDMARK_VALUES (2 * FR_LANDMARK_COUNT)
 
 /* Sides of crops, pixels: larger ones would be sampled for longer than a
  * cancel may wait. */
@@ -114,9 +117,8 @@ typedef struct FrDescriptor
 
 	FrTemplate alignment;
 	float margin; /* of boxes: added to each side in all, as a share of it */
-
-	/* embedders */
-	bool is_flip_averaged; /* add the embedding of the mirrored crop */
+	bool is_flip_averaged; /* add the embedding of the mirrored crop; landmarks
+							* are averaged */
 } FrDescriptor;
 
 /* The preset's defaults; false when there is none of that name. */

@@ -7,10 +7,6 @@
 
 #include "core/face/photo.h"
 
-/* What such a network gives for a crop: x, y of five points, 0..1 from edge
- * to edge. */
-#define FR_LANDMARK_VALUES (2 * FR_LANDMARK_COUNT)
-
 /*
  * Run the network on the crop of each face, and fill its landmarks in.  By
  * the descriptor's alignment a crop is
@@ -20,7 +16,8 @@
  *                    square around its box and margin; black outside the
  *                    picture; from the pixels of view, which must cover the
  *                    faces
- * Faces for which no crop can be made, and whose landmarks are unusable,
+ * With flip averaging each landmark is the mean of those in the crop and in its
+ * mirror image.  Faces for which no crop can be made, and whose landmarks are unusable,
  * stay as they are.
  */
 FrStatus fr_landmarks_find(FrPhoto *photo, const FrPhotoView *view, FrNet *net,

@@ -14,7 +14,9 @@ k x k pixels are averaged and rounded first; they begin one pixel left of and
 above the first pixel that the crop's corner pixels need, and lie inside the
 picture.  Then bilinear between centres, zeros outside, rounded.
 
-Each case: box x0, y0, x1, y1; landmarks given, or none; those expected.
+Each case: box x0, y0, x1, y1; landmarks given, or none; those expected, and
+those expected with flip averaging: the mean with the points of the mirrored
+crop, which shows the right eye in the place of the left one.
 """
 import json
 import sys
@@ -114,10 +116,15 @@ def network(path):
 
 def expect(picture, run, box, landmarks):
     w, t = fit(as_points(landmarks)) if landmarks else square(box)
-    points = run(crop_of(picture, w, t))
-    # 0..1 from the crop's edge to its edge
-    points = (points * SIDE - (0.5 + 0.5j) - t) / w
-    return [v for p in points for v in (p.real, p.imag)]
+    crop = crop_of(picture, w, t)
+    points = run(crop)
+    mirrored = 1 - run(crop[:, ::-1])[[1, 0, 2, 4, 3]].conj()
+    case = {"box": list(box), "landmarks": landmarks or []}
+    for name, p in (("expected", points), ("averaged", (points + mirrored) / 2)):
+        # 0..1 from the crop's edge to its edge
+        places = (p * SIDE - (0.5 + 0.5j) - t) / w
+        case[name] = [round(v, 4) for q in places for v in (q.real, q.imag)]
+    return case
 
 
 def turned(x, y, size, degrees):
@@ -146,9 +153,7 @@ def main():
     data = "sql_tests/data/"
     picture = cv2.imread(data + "patches/party.png")[:, :, ::-1]
     run = network(data + "models/patch-points.onnx")
-    cases = [{"box": list(box), "landmarks": landmarks or [], "expected":
-              [round(v, 4) for v in expect(picture, run, box, landmarks)]}
-             for box, landmarks in CASES]
+    cases = [expect(picture, run, box, landmarks) for box, landmarks in CASES]
     with open(sys.argv[1], "w") as file:
         file.write("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")
 

@@ -5,6 +5,7 @@
  * landmarks-regression-retail-0009 against YuNet.
  */
 #include "core/face/align.h"
+#include "core/face/embed.h"
 #include "core/face/landmarks.h"
 #include "core/face/pose.h"
 #include "core/onnx/import.h"
@@ -185,9 +186,9 @@ golden_face(const Json *golden)
 
 /* The largest distance of a landmark from the golden one, in pixels. */
 static double
-golden_distance(const Json *golden, const FrFace *face)
+golden_distance(const Json *golden, const char *key, const FrFace *face)
 {
-	const Json *expected = json_get(golden, "expected");
+	const Json *expected = json_get(golden, key);
 	double worst = face->lacks_landmarks ? INFINITY : 0;
 
 	for (int k = 0; k < FR_LANDMARK_COUNT; k++)
@@ -201,8 +202,9 @@ golden_distance(const Json *golden, const FrFace *face)
 
 /* By themselves, and all of them twice, which makes more than one batch. */
 static void
-test_golden_crops(void)
+test_golden_crops(bool is_flip_averaged)
 {
+	const char *key = is_flip_averaged ? "averaged" : "expected";
 	size_t golden_bytes, size_bytes;
 	unsigned char *text =
 		read_file("src/test/golden/landmarks.json", &golden_bytes);
@@ -215,6 +217,7 @@ test_golden_crops(void)
 	if (!ok(golden && bytes && json_count(golden) == 10, "golden crops"))
 		exit(1);
 	load_model(MODELS "patch-points.onnx", "landmarks-5", &points);
+	points.descriptor.is_flip_averaged = is_flip_averaged;
 
 	FrPhoto *photo = open_photo(bytes, size_bytes, 0);
 	FrPhotoView view = fr_photo_view_decoded(photo);
@@ -225,10 +228,13 @@ test_golden_crops(void)
 		is_status(fr_landmarks_find(photo, &view, points.net,
 									&points.descriptor, &single[i], 1, &error),
 				  FR_OK, &error, "face %d", i);
+
+		double distance =
+			golden_distance(json_at(golden, i % 10), key, &single[i]);
+
 		/* of the size of a pixel of the crop, at most 8 of the picture */
-		ok(golden_distance(json_at(golden, i % 10), &single[i]) < 0.02,
-		   "face %d: %.2g pixels from numpy's landmarks", i,
-		   golden_distance(json_at(golden, i % 10), &single[i]));
+		ok(distance < 0.02, "face %d: %.2g pixels from numpy's landmarks (%s)",
+		   i, distance, key);
 	}
 	is_status(fr_landmarks_find(photo, &view, points.net, &points.descriptor,
 								together, 20, &error),
@@ -284,6 +290,28 @@ test_unusable_faces(void)
 	fr_photo_close(photo);
 	unload_model(&points);
 	free(bytes);
+}
+
+/* Only as many values as landmarks have are taken for landmarks. */
+static void
+test_other_counts(void)
+{
+	float values[2 * FR_LANDMARK_VALUES];
+	FrImage crop;
+	FrError error = {0};
+	Model points;
+
+	load_model(MODELS "patch-points.onnx", "landmarks-5", &points);
+	points.descriptor.is_flip_averaged = true;
+	is_status(fr_image_create(64, 64, &fr_allocator_malloc, &crop, &error),
+			  FR_OK, &error, "a crop");
+	memset(crop.pixels, 0, (size_t) 64 * 64 * 3);
+	for (int dims = 0; dims <= 2 * FR_LANDMARK_VALUES; dims += 4)
+		ok(fr_embed_crops(points.net, &points.descriptor, &crop, 1, dims, NULL,
+						  values, &error) == FR_ERR_ARGUMENT,
+		   "%d values: refused", dims);
+	fr_image_destroy(&crop);
+	unload_model(&points);
 }
 
 /* ---- detectors with landmarks of their own -------------------------------- */
@@ -398,6 +426,7 @@ test_failures(void)
 
 	load_model(MODELS "patch-detector.onnx", "yunet", &yunet);
 	load_model(MODELS "patch-points.onnx", "landmarks-5", &points);
+	points.descriptor.is_flip_averaged = true;
 
 	FrDetector detector = {.nets = {yunet.net},
 						   .descriptor = &yunet.descriptor,
@@ -565,8 +594,10 @@ int
 main(void)
 {
 	test_crops_of_boxes();
-	test_golden_crops();
+	test_golden_crops(false);
+	test_golden_crops(true);
 	test_unusable_faces();
+	test_other_counts();
 	test_refined_detection();
 	test_failures();
 	test_real_network();
