@@ -7,16 +7,23 @@ Pictures and faces are those of detector_evaluate.py --shifts, and --cache is th
   box         YuNet's box, shifted by 6 % and scaled by 8 % (standard deviations)
   points      YuNet's landmarks, each coordinate off by 7 % of the eye distance, which makes 9 % of distance
   detector    the detector's own landmarks, where it finds the face (--detector)
-and the network is run --rounds times, each time on the crop aligned by what it said before. Given are mean distances in
-per cent of the eye distance, to YuNet / to its steady landmarks; all faces, then by the longer side of the box.
+and the network is run --rounds times, each time on the crop aligned by what it said before; "mirror" is the mean of what
+it says of the first crop and of its mirror image. Given are mean distances in per cent of the eye distance, to YuNet / to
+its steady landmarks / to the mean of --looks looks; all faces, then by the longer side of the box.
 
-YuNet says different things of one face at different sizes, also on average over shifts. --faces: held-out faces with the
-mean over many looks at sizes of 45 to 160 pixels (landmark_store.py --held-out), seen at the sizes given by the network,
-from points that are off as above and behind the detector, and by YuNet, once and again: "again" is the distance between
-two of its looks at about one size, the second mirrored and at another place.
+YuNet says different things of one face at different sizes, also on average over shifts. Looks are at sizes of 45 to 160
+pixels, to which the face is cut out of the picture and reduced or enlarged, each at another place of the grid, half of them
+mirrored. Their mean is itself not exact: "halves" is the distance between the means of one half and of the other, half of
+which is about the error of the mean of all.
+
+--faces: held-out faces with such means from landmark_store.py --held-out, seen at the sizes given by the network, from
+points that are off as above and behind the detector, and by YuNet, once and again: "again" is the distance between two of
+its looks at about one size, the second mirrored and at another place.
 """
 import argparse
 import os
+import pickle
+import zlib
 
 import cv2
 import numpy as np
@@ -24,32 +31,40 @@ import torch
 
 from detector_evaluate import Material, detect, distance
 from detector_onnx import load_detector
+from detector_scene import move
 from detector_store import Store
 from landmark_crop import SIDE, aligned_matrix, box_matrix, invert, map_points, sample
 from landmark_onnx import load_landmarker
-from landmark_store import EDGE, Looker
+from landmark_store import EDGE, PATCH, Looker
+from landmark_view import MIRRORED
 from yunet import overlap
 
-SIZES = (0, 24, 40, 64, 110, 1000)
+RANGES = ((0, 10000), (0, 24), (24, 48), (48, 10000), (48, 80), (80, 10000))
+SCALES = (0.4, 1.4)             # of the patches of a face in its looks
 
 
 @torch.no_grad()
-def refine(network, canvas, matrices):
-    """Crops by the matrices -> points [n, 5, 2] in pixels of the canvas, from their centres."""
+def refine(network, canvas, matrices, mirror=False):
+    """Crops by the matrices -> points [n, 5, 2] in pixels of the canvas, from their centres; with `mirror` averaged with
+    those of the mirrored crops."""
     x = np.stack([sample(canvas, matrix) for matrix in matrices])
     x = torch.from_numpy(x).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
-    points = network(x).reshape(-1, 5, 2).numpy() * SIDE - EDGE
+    points = network(x).reshape(-1, 5, 2).numpy()
+    if mirror:
+        other = network(x.flip(3)).reshape(-1, 5, 2).numpy()[:, MIRRORED]
+        points = (points + other * (-1, 1) + (1, 0)) / 2
+    points = points * SIDE - EDGE
     return np.stack([map_points(invert(m), p) for m, p in zip(matrices, points)])
 
 
 def follow(network, canvas, matrices, rounds):
-    """-> points [n, 5, 2] after each round, counted from pixel edges as YuNet's are."""
-    out = []
+    """-> points [n, 5, 2] after each round, then mirrored ones, counted from pixel edges as YuNet's are."""
+    out, mirror = [], refine(network, canvas, matrices, True) + EDGE
     for _ in range(rounds):
         points = refine(network, canvas, matrices)
         out.append(points + EDGE)
         matrices = [aligned_matrix(p) for p in points]
-    return out
+    return [*out, mirror]
 
 
 class Inputs:
@@ -83,13 +98,14 @@ class Inputs:
 
 
 def rows_of(network, items, give, rounds):
-    """Per face its size, then distances to YuNet and to steady: YuNet's own, the input's, those of each round."""
+    """Per face its size and the distance of its halves, then distances to YuNet, to steady and to the mean of looks:
+    YuNet's own, the input's, those of each round and of the mirrored mean."""
     rows = []
-    for canvas, faces, steady in items:
-        good = np.isfinite(steady).all((1, 2)) if len(faces) else np.zeros(0, bool)
+    for canvas, faces, steady, halves in items:
+        good = np.isfinite(steady).all((1, 2)) & np.isfinite(halves).all((1, 2, 3)) if len(faces) else np.zeros(0, bool)
         if not good.any():
             continue
-        faces, steady = faces[good], steady[good]
+        faces, steady, halves = faces[good], steady[good], halves[good]
         matrices, given = give(canvas, faces)
         found = [i for i, m in enumerate(matrices) if m is not None]
         if not found:
@@ -97,27 +113,27 @@ def rows_of(network, items, give, rounds):
         results = follow(network, canvas, [matrices[i] for i in found], rounds)
         for k, i in enumerate(found):
             points = faces[i, 4:14].reshape(5, 2)
-            row = [faces[i, 2:4].max()]
+            mean = halves[i].mean(0)
+            row = [faces[i, 2:4].max(), distance(*halves[i], mean)]
             for said in (points, given[i], *(result[k] for result in results)):
-                row += [distance(points, said, points), distance(steady[i], said, steady[i])]
+                row += [distance(target, said, target) for target in (points, steady[i], mean)]
             rows.append(row)
     return np.array(rows)
 
 
 def report(name, rows, rounds):
-    print(f'  {name}: {len(rows)} faces, distance in % of the eyes, to YuNet / to its mean over shifts')
+    print(f'  {name}: {len(rows)} faces, distance in % of the eyes, to YuNet / to its mean over shifts / over looks')
     if not len(rows):
         return
-    for low, high in ((0, 10000), *zip(SIZES, SIZES[1:])):
+    for low, high in RANGES:
         part = rows[(rows[:, 0] >= low) & (rows[:, 0] < high)]
         if not len(part):
             continue
         mean = 100 * part[:, 1:].mean(0)
-        text = 'all sizes   ' if low == 0 and high == 10000 else 'from %4d px' % low
-        text += ' %4d faces' % len(part)
-        for k, what in enumerate(['yunet', 'input', *(f'round {r + 1}' for r in range(rounds))]):
-            if np.isfinite(mean[2 * k]):
-                text += '  %s %5.2f / %5.2f' % (what, mean[2 * k], mean[2 * k + 1])
+        text = '%3d to %5d px %4d faces, halves %.2f' % (low, high, len(part), mean[0])
+        for k, what in enumerate(['yunet', 'input', *(f'round {r + 1}' for r in range(rounds)), 'mirror']):
+            if np.isfinite(mean[3 * k + 1]):
+                text += '  %s %.2f / %.2f / %.2f' % (what, *mean[3 * k + 1:3 * k + 4])
         print('    ' + text, flush=True)
 
 
@@ -167,23 +183,56 @@ def against_consensus(network, store, folder, detector=None, sizes=(16, 24, 32, 
             found = detected_points(detector, small, face, places) if detector else None
             for given, out in ((start, errors), (found, behind)):
                 if given is not None:
-                    refined = refine(network, small, [aligned_matrix(given)])[0]
-                    out.append([distance(points, said, points) for said in (given, refined)])
+                    refined = [refine(network, small, [aligned_matrix(given)], mirror)[0] for mirror in (False, True)]
+                    out.append([distance(points, said, points) for said in (given, *refined)])
         yunet, again = yunet_errors(folder, pictures, faces, size)
-        text = '%4d px  %4d faces  input %5.2f  network %5.2f (median %5.2f)' % (
-            size, len(errors), *100 * np.mean(errors, 0), 100 * np.median(errors, 0)[1])
+        text = '%4d px  %4d faces  input %5.2f  network %5.2f, mirror %5.2f' % (size, len(errors), *100 * np.mean(errors, 0))
         if behind:
-            text += '  detector %5.2f  network %5.2f of %d faces' % (*100 * np.mean(behind, 0), len(behind))
+            text += '  detector %5.2f  network %5.2f, mirror %5.2f (median %5.2f) of %d faces' % (
+                *100 * np.mean(behind, 0), 100 * np.median(behind, 0)[2], len(behind))
         print('    %s  yunet %5.2f of %d faces, again %5.2f of %d' % (
             text, 100 * np.mean(yunet or [0]), len(yunet), 100 * np.mean(again or [0]), len(again)), flush=True)
 
 
+def cut_out(canvas, face):
+    """-> a patch as landmark_store.py has them, the face in it, and the map to it."""
+    face = face.copy()
+    face[[0, 1, *range(4, 14)]] -= EDGE
+    scale, centre = 0.7 * PATCH / face[2:4].max(), face[:2] + face[2:4] / 2
+    matrix = np.column_stack([np.eye(2) * scale, (PATCH - 1) / 2 - scale * centre])
+    return sample(canvas, matrix, PATCH), move(face[None], matrix, False)[0], matrix
+
+
+def look_often(looker, canvases, faces, looks):
+    """For the faces [n, 15] of each canvas: the means [n, 2, 5, 2] of two halves of YuNet's looks; nan where it did not
+    find them often enough."""
+    cuts = [cut_out(canvas, face) for canvas, some in zip(canvases, faces) for face in some]
+    patches, rough, matrices = zip(*cuts)
+    means = np.full((len(cuts), 2, 5, 2), np.nan)
+    for i, (found, matrix) in enumerate(zip(looker(patches, np.array(rough), looks), matrices)):
+        if len(found) >= looks - looks // 3:
+            points = looker.rng.permutation(found[:, 4:14].reshape(-1, 5, 2))[:len(found) // 2 * 2]
+            halves = np.stack([half.mean(0) for half in np.split(points, 2)])
+            means[i] = map_points(invert(matrix), halves.reshape(10, 2)).reshape(2, 5, 2) + EDGE
+    return np.split(means, np.cumsum([len(some) for some in faces])[:-1])
+
+
 def load_material(args):
-    """Photos and mosaics as (canvas, certain faces, their steady landmarks)."""
+    """Photos and mosaics as (canvas, certain faces, their steady landmarks, the means of both halves of their looks)."""
     args.empty, args.shifts = 0, args.mosaics
     material = Material(args)
-    return {'photos': [(canvas, certain, steady) for _, canvas, _, certain, steady in material.photos],
-            'mosaics': [(canvas, certain, steady) for canvas, _, certain, steady, _ in material.mosaics]}
+    groups = {'photos': [(canvas, certain, steady) for _, canvas, _, certain, steady in material.photos],
+              'mosaics': [(canvas, certain, steady) for canvas, _, certain, steady, _ in material.mosaics]}
+    for name, items in groups.items():
+        canvases, faces, _ = zip(*items)
+        key = name, zlib.crc32(b''.join(canvas.tobytes() for canvas in canvases)), args.looks
+        if key not in material.known:
+            material.known[key] = look_often(Looker(args.yunet, SCALES, 31), canvases, faces, args.looks)
+            if args.cache:
+                with open(args.cache, 'wb') as file:
+                    pickle.dump(material.known, file)
+        groups[name] = [(*item, halves) for item, halves in zip(items, material.known[key])]
+    return groups
 
 
 def main():
@@ -197,6 +246,7 @@ def main():
     parser.add_argument('--faces', help='store of held-out faces')
     parser.add_argument('--mosaics', type=int, default=100)
     parser.add_argument('--rounds', type=int, default=2)
+    parser.add_argument('--looks', type=int, default=24, help="of YuNet's at each face of the photos and mosaics")
     parser.add_argument('--cache', help="file of YuNet's answers, made when missing")
     args = parser.parse_args()
     torch.set_num_threads(1)

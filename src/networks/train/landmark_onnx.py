@@ -2,6 +2,7 @@
 `landmarks-5` reads it. Form and names as detector_onnx.py has them.
 """
 import json
+import re
 
 import numpy as np
 import onnx
@@ -17,10 +18,10 @@ def write_landmarker(path, network, seen, note):
     """`network` in its measured (averaged) form; `note` goes into the file's doc string."""
     weights = network.folded()
     graph, x = Graph(weights), 'input'
-    for i in range(len(network.down)):
+    for i, residuals in enumerate(network.refine):
         x = graph.relu(graph.layer(x, f'down.{i}', 2))
-        if i:
-            x = graph.add(x, graph.relu(graph.layer(x, f'refine.{i - 1}')), f'residual.{i - 1}')
+        for k in range(len(residuals)):
+            x = graph.add(x, graph.relu(graph.layer(x, f'refine.{i}.{k}')), f'residual.{i}.{k}')
     x = graph.node('Flatten', [x], 'flat', axis=1)
     half = graph.constant('linear.weight', weights['linear.weight'].numpy().astype(np.float16))
     graph.node('Gemm', [x, graph.node('Cast', [half], half + '32', to=TensorProto.FLOAT),
@@ -40,7 +41,11 @@ def read_landmarker(path):
     model = onnx.load(path)
     properties = {p.key: p.value for p in model.metadata_props}
     weights = {t.name: torch.from_numpy(numpy_helper.to_array(t).astype(np.float32)) for t in model.graph.initializer}
-    return weights, dict(widths=tuple(json.loads(properties['config'])['widths'])), int(properties['samples_seen'])
+    config = {name: tuple(values) for name, values in json.loads(properties['config']).items()}
+    if 'depths' not in config:                   # files of before there were depths: one residual per stage but the first
+        config['depths'] = (0, *[1] * (len(config['widths']) - 1))
+        weights = {re.sub(r'^refine\.(\d)', lambda m: f'refine.{int(m[1]) + 1}.0', name): w for name, w in weights.items()}
+    return weights, config, int(properties['samples_seen'])
 
 
 def load_landmarker(path):

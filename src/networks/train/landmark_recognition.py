@@ -3,8 +3,9 @@
   python3 landmark_recognition.py landmarks.onnx --embedder embedder.onnx --data DATA [--noise 0.07]
 
 The benchmark's crops are aligned by YuNet's landmarks. They are aligned again: by the template's points with each
-coordinate off by --noise of the eye distance ("off"), and by what the network makes of those ("refined"). Printed are ten-
-fold accuracies (imfdb8, its good pairs, orl40; one crop) and the mean cosine to the embedding of the crop as it was.
+coordinate off by --noise of the eye distance ("off"), and by what the network makes of those and their mirror images
+("refined"). Printed are ten-fold accuracies (imfdb8, its good pairs, orl40; one crop) and the mean cosine to the embedding
+of the crop as it was.
 """
 import argparse
 import os
@@ -33,7 +34,7 @@ def main():
     views = dict(given=benchmark.pictures, off=[], refined=[])
     for picture in benchmark.pictures:
         points = TEMPLATE + rng.normal(0, args.noise, (5, 2)) * eyes
-        better = refine(network, picture, [aligned_matrix(points)])[0]
+        better = refine(network, picture, [aligned_matrix(points)], mirror=True)[0]
         for name, where in (('off', points), ('refined', better)):
             views[name].append(sample(picture, aligned_matrix(where, 112), 112))
     embeddings = {name: embed(student, np.stack(pictures)) for name, pictures in views.items()}

@@ -1,7 +1,7 @@
 """Faces with steady landmarks of YuNet: the landmark network's training material.
 
-  python3 landmark_store.py --yunet MODELS --crops STORE [--pictures STORE] --out STORE [--looks 4]
-  python3 landmark_store.py --yunet MODELS --crops STORE --out STORE --held-out --looks 24 --scales 0.4 1.4 --limit 300
+  python3 landmark_store.py --yunet MODELS --crops STORE [--pictures STORE] --out STORE [--looks 8]
+  python3 landmark_store.py --yunet MODELS --crops STORE --out STORE --held-out --looks 24 --limit 300
 
 Reads the detector's stores and writes one of the same form with one face per picture of 160x160 pixels: the crops as they
 are, and the faces of the pictures from SMALLEST pixels on. YuNet's landmarks move by 3 to 5 % of the eye distance when a
@@ -51,24 +51,32 @@ def patches(store, held_out):
 
 
 class Looker:
-    """Puts patches on canvases at random scales and places, and collects what YuNet says about each."""
+    """Puts patches on canvases at random scales and places, and collects what YuNet says about each. The scales of a patch's
+    looks are spread evenly: each look has an own part of the range, in a random order."""
 
     def __init__(self, folder, scales, seed=3):
         self.yunet, self.scales, self.rng = YuNet(folder), np.log(scales), np.random.default_rng(seed)
 
     def __call__(self, patches, faces, looks):
         """-> per patch the faces [n, 15] found in its looks, in the patch's pixels."""
+        return [np.array([face for _, face in found], np.float32).reshape(-1, 15)
+                for found in self.with_scales(patches, faces, looks)]
+
+    def with_scales(self, patches, faces, looks):
+        """-> per patch (scale, face) of each look that found it."""
         found = [[] for _ in patches]
-        for look in range(looks):
+        low, width = self.scales[0], (self.scales[1] - self.scales[0]) / looks
+        for look, part in enumerate(self.rng.permutation(looks)):
             queue = list(self.rng.permutation(len(patches)))
             while queue:
-                self._canvas(patches, faces, queue, look % 2 == 1, found)
-        return [np.array(f, np.float32).reshape(-1, 15) for f in found]
+                scale = np.exp(low + (part + self.rng.random()) * width)
+                self._canvas(patches, faces, queue, scale, look % 2 == 1, found)
+        return found
 
-    def _canvas(self, patches, faces, queue, mirrored, found):
-        """One canvas of as many patches as it holds, taken from the queue's end."""
+    def _canvas(self, patches, faces, queue, scale, mirrored, found):
+        """One canvas of as many patches at that scale as it holds, taken from the queue's end."""
         rng, canvas, placed = self.rng, np.zeros((CANVAS, CANVAS, 3), np.uint8), []
-        side = int(PATCH * np.exp(rng.uniform(*self.scales)))
+        side = int(PATCH * scale)
         columns = CANVAS // (side + GAP)
         pitch, scale = CANVAS // columns, side / PATCH
         for cell in range(min(columns ** 2, len(queue))):
@@ -86,7 +94,8 @@ class Looker:
         for i, matrix in placed:
             match = overlap(move(faces[i][None], matrix, mirrored), rows)[0] if len(rows) else np.zeros(1)
             if match.max() > 0.5:
-                found[i].append(move(rows[match.argmax()][None], cv2.invertAffineTransform(matrix), mirrored)[0])
+                face = move(rows[match.argmax()][None], cv2.invertAffineTransform(matrix), mirrored)[0]
+                found[i].append((scale, face))
 
 
 def steady(looks, wanted):
@@ -122,8 +131,8 @@ def main():
     parser.add_argument('--crops', required=True)
     parser.add_argument('--pictures')
     parser.add_argument('--out', required=True)
-    parser.add_argument('--looks', type=int, default=4)
-    parser.add_argument('--scales', type=float, nargs=2, default=(0.5, 0.95), help='of the pictures on the canvas')
+    parser.add_argument('--looks', type=int, default=8)
+    parser.add_argument('--scales', type=float, nargs=2, default=(0.4, 1.4), help='of the pictures on the canvas')
     parser.add_argument('--held-out', action='store_true', help='only what training does not see')
     parser.add_argument('--limit', type=int, help='take so many of each store only')
     args = parser.parse_args()

@@ -2,10 +2,11 @@
 
   python3 landmark_train.py --faces STORE --out RUN [--init landmarks.onnx] [--samples N | --minutes M]
 
-State (every minute, at the end, on SIGTERM and SIGINT): weights, moving average, optimizer, counts. The loss is a smooth
-L1 in units of the distance of the eyes, quadratic below BEND, so that few bad labels do not rule; faces on which YuNet
-is unsteady count less. The rate stays at its peak and falls linearly to zero over the last --cooldown part. With
-AVX512-BF16 the convolutions run in bfloat16; weights, norms and losses stay float32.
+State (every minute, at the end, on SIGTERM and SIGINT): weights, moving average, optimizer, counts. The loss is the mean
+distance in units of that of the eyes, as in landmark_evaluate.py, bent to a square below BEND; faces on which YuNet is
+unsteady count less. STORE.detected.npz, if landmark_detected.py has written it, says where most of the crops start from.
+--init also takes a network with fewer layers or channels. The rate stays at its peak and falls linearly to zero over the
+last --cooldown part. With AVX512-BF16 the convolutions run in bfloat16; weights, norms and losses stay float32.
 """
 import argparse
 import copy
@@ -27,11 +28,19 @@ from landmark_onnx import read_landmarker
 from landmark_view import FaceViews
 from onnx_graph import has_fast_bf16
 
-BEND = 0.04                    # about the scatter of YuNet's landmarks
+BEND = 0.02                    # about what is left of the scatter of YuNet's landmarks in a mean of looks
 CUTS = 4                       # crops from each damaged picture, which costs more than a crop
-USES = 3                       # how often a crop is seen
+USES = 4                       # how often a crop is seen
 REMEMBERED = 6000              # crops that may be seen again
-STEADY, UNSTEADY = 0.06, 0.25  # scatter from which a face counts less, and not at all
+STEADY, UNSTEADY = 0.1, 0.25  # scatter from which a face counts less, and not at all
+
+
+def read_detected(faces):
+    """What landmark_detected.py has written, or None."""
+    if not os.path.exists(faces + '.detected.npz'):
+        return None
+    with np.load(faces + '.detected.npz') as z:
+        return {name: z[name] for name in z.files}
 
 
 class Worker:
@@ -46,7 +55,7 @@ class Worker:
         scatter = np.array([store.faces_of(i)[0, 14] for i in range(len(store))])
         self.rows = np.flatnonzero(~store.held_out & (scatter < UNSTEADY))
         self.weight = np.minimum(1, STEADY / np.maximum(scatter, 1e-6))
-        self.views = FaceViews(store, seed)
+        self.views = FaceViews(store, seed, detected=read_detected(args.faces))
         self.made = 0
         self.ring = (np.zeros((REMEMBERED, SIDE, SIDE, 3), np.uint8), np.zeros((REMEMBERED, 5, 2), np.float32),
                      np.zeros(REMEMBERED, np.float32), np.zeros(REMEMBERED, np.float32))
@@ -82,12 +91,12 @@ class Worker:
         device = 'cpu' if self.args.device == 'cpu' else 'cuda'
         with torch.autocast(device, torch.bfloat16, enabled=device != 'cpu' or has_fast_bf16()):
             got = self.net(x)
-        error = (got - points) / units
-        loss = (weights * nn.functional.smooth_l1_loss(error, torch.zeros_like(error), reduction='none', beta=BEND)).mean()
+        error = ((got - points) / units).reshape(-1, 5, 2)
+        loss = (weights * ((error ** 2).sum(2) + BEND ** 2).sqrt()).mean()
         for weight in self.weights:
             weight.grad = None
         loss.backward()
-        distance = error.detach().reshape(-1, 5, 2).norm(dim=2)
+        distance = error.detach().norm(dim=2)
         return [loss.item(), distance.mean().item(), distance.max(1)[0].mean().item()]
 
 
@@ -128,7 +137,7 @@ class Trainer:
             self.seen, self.steps, self.smooth, self.cpu_s = (state[k] for k in ('seen', 'steps', 'smooth', 'cpu_s'))
         elif self.args.init:
             weights, config, self.seen = read_landmarker(self.args.init)
-            if config != self.net.config:
+            if any(a > b for name in config for a, b in zip(config[name], self.net.config[name])):
                 raise SystemExit(f'{self.args.init} is another network: {config}')
             self.net.load_folded(weights, [self.worker.batch()[0] for _ in range(16)])
             self.average.load_state_dict(self.net.state_dict())

@@ -12,6 +12,9 @@ from detector_scene import SceneMaker, move
 from landmark_crop import SIDE, aligned_matrix, box_matrix, chain, map_points, sample, scale_of
 from landmark_store import PATCH, unit
 
+MIRRORED = [1, 0, 2, 4, 3]          # landmarks in the mirror image
+DETECTED = 0.7                      # share of the aligned crops that a detector's landmarks align
+WIDE = 0.5, 1.0, 2.5                # the detector's errors are about the first
 MIRROR = np.array([[-1.0, 0, PATCH - 1], [0, 1, 0]])        # faces of this store count from the centres of pixels
 BORDERS = cv2.BORDER_CONSTANT, cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE      # 40, 40 and 20 % of the views
 
@@ -27,47 +30,65 @@ class FaceViews(SceneMaker):
     """`views(row, count)` -> so many (crop uint8 [64, 64, 3], points [5, 2] in 0..1 of it, unit of length in the same),
     cut from one damaged picture in different ways."""
 
-    def __init__(self, store, seed, aligned=0.8):
-        self.store, self.aligned = store, aligned
+    def __init__(self, store, seed, aligned=0.85, detected=None):
+        self.store, self.aligned, self.detected = store, aligned, detected
         self.rng = np.random.default_rng(seed)
         self.noise = self._noise_planes()
         self.occluder = ViewMaker(seed)
 
     def __call__(self, row, count=1):
         rng = self.rng
-        patch, face = self._picture(row)
+        patch, face, given = self._picture(row)
         out = []
         for _ in range(count):
-            matrix = self._aligned(face) if rng.random() < self.aligned else self._boxed(face, len(patch))
+            if rng.random() >= self.aligned:
+                matrix = self._boxed(face, len(patch))
+            elif given is not None and rng.random() < DETECTED:
+                matrix = self._aligned(given, unit(face), 0.25)
+            else:
+                matrix = self._aligned(face[4:14].reshape(5, 2), unit(face), rng.choice(WIDE, p=(0.5, 0.35, 0.15)))
             crop = sample(patch, matrix, SIDE, BORDERS[min(int(rng.random() / 0.4), 2)])
             points = (map_points(matrix, face[4:14].reshape(5, 2)) + 0.5) / SIDE
             out.append((crop, points, unit(face) * scale_of(matrix) / SIDE))
         return out
 
     def _picture(self, row):
-        """A face's picture, perhaps reduced, damaged."""
+        """A face's picture, perhaps reduced, damaged; the face, and where a detector sees its landmarks, or None."""
         rng = self.rng
         patch, faces = self.store[row]
         if rng.random() < 0.12:
             patch = patch.copy()                       # of the pack's crops this is the 112 template
             patch[24:136, 24:136] = self.occluder._occlude(patch[24:136, 24:136])
-        if rng.random() < 0.5:
+        mirrored = rng.random() < 0.5
+        if mirrored:
             patch, faces = patch[:, ::-1], move(faces, MIRROR, True)
         face, longer = faces[0], faces[0, 2:4].max()
         size = longer if rng.random() < 0.4 else min(longer, np.exp(rng.uniform(np.log(13), np.log(longer))))
+        given = self._given(row, size, mirrored)
         side = max(8, round(PATCH * size / longer))
         if side < PATCH:
             scale = side / PATCH
             patch = cv2.resize(patch, (side, side), interpolation=cv2.INTER_AREA)
             face = face * scale
             face[[0, 1, *range(4, 14)]] += (scale - 1) / 2          # pixel edges stay on pixel edges
-        return self._damage(np.ascontiguousarray(patch), size), face
+            given = None if given is None else given * scale + (scale - 1) / 2
+        return self._damage(np.ascontiguousarray(patch), size), face, given
 
-    def _aligned(self, face):
+    def _given(self, row, size, mirrored):
+        """The landmarks that the detector saw when the face had most nearly that size, in the whole picture; or None."""
+        if self.detected is None:
+            return None
+        seen = self.detected['size'][row]
+        k = np.abs(np.log(np.maximum(seen, 1e-3) / size)).argmin()
+        points = self.detected['points'][row, k].astype(float)
+        if mirrored:
+            points = map_points(MIRROR, points)[MIRRORED]
+        return points if seen[k] else None
+
+    def _aligned(self, points, eyes, wide):
         """Aligned by landmarks of which all, and each, are off."""
-        rng, points = self.rng, face[4:14].reshape(5, 2)
-        matrix = aligned_matrix(points + rng.normal(0, rng.uniform(0, 0.1), (5, 2)) * unit(face))
-        wide = 2.5 if rng.random() < 0.15 else 1.0
+        rng = self.rng
+        matrix = aligned_matrix(points + rng.normal(0, wide * rng.uniform(0, 0.1), (5, 2)) * eyes)
         turn, scale, *shift = rng.normal(0, 1, 4) * wide * (4, 0.05, 0.025 * SIDE, 0.025 * SIDE)
         return chain(_turn(turn, np.exp(scale), (SIDE - 1) / 2, shift), matrix)
 

@@ -115,7 +115,7 @@ def views_are_whole(faces):
 
 
 def labels_move_along():
-    """A face whose nose tip is the only light in the picture."""
+    """A face whose nose tip is the only light in the picture, and a detector that sees it two pixels to the right."""
     import numpy as np
     from landmark_view import FaceViews
 
@@ -125,14 +125,17 @@ def labels_move_along():
     y, x = np.mgrid[:160, :160]
     light = (255 * np.exp(-((x - 70.25) ** 2 + (y - 92.5) ** 2) / 72)).astype(np.uint8)
     face = np.array([[40, 36, 80, 100, 62, 68, 95, 70, 70.25, 92.5, 66, 112, 92, 113, 0.02]], np.float32)
-    views = Plain([(np.repeat(light[..., None], 3, 2), face)], 2)
+    detected = dict(points=face[:, 4:14].reshape(1, 1, 5, 2) + (2, 0), size=np.array([[100.0]]))
+    views = Plain([(np.repeat(light[..., None], 3, 2), face)], 2, detected=detected)
     views.occluder._occlude = lambda picture: picture
     errors = []
     for _ in range(60):
-        patch, moved = views._picture(0)
+        patch, moved, given = views._picture(0)
         weight = patch[..., 0] / patch[..., 0].sum(dtype=float)
         grid = np.mgrid[:len(patch), :len(patch)]
         errors.append(np.hypot((weight * grid[1]).sum() - moved[8], (weight * grid[0]).sum() - moved[9]))
+        right = 1 if moved[4] + moved[6] > 2 * moved[8] else -1         # unless mirrored, the eyes' middle is right of it
+        errors.append(np.abs(given[2] - moved[8:10] - (right * 2 * len(patch) / 160, 0)).max())
     return max(errors) < 0.1
 
 
@@ -153,6 +156,8 @@ def landmarks(args, folder):
     crops, pictures, faces, looks, out, onnx = (os.path.join(folder, name) for name in (
         'crops', 'pictures', 'faces', 'looks', 'landmark_run', 'landmarks.onnx'))
     run('landmark_store.py', '--yunet', args.models, '--crops', crops, '--out', faces, '--limit', 150)
+    text = run('landmark_detected.py', '--faces', faces, '--detector', os.path.join(folder, 'detector.onnx'))
+    check('found' in text, 'a detector looks at the faces')
     check(views_are_whole(faces), 'views with every kind of damage')
     check(labels_move_along(), 'labels of mirrored and reduced faces are where the landmarks are')
     learn = ['--faces', faces, '--warmup', 20, '--batch', 48]
@@ -162,7 +167,7 @@ def landmarks(args, folder):
     found = re.findall(r'distance ([0-9.]+)', text)
     check(float(found[-1]) < 0.9 * float(found[0]), f'the landmarks come nearer ({found[0]} to {found[-1]})')
     text = run('landmark_export.py', os.path.join(out, 'final.pt'), onnx, '--faces', faces)
-    check(os.path.getsize(onnx) <= 5e5, 'export agrees with torch: ' + text.strip())
+    check(os.path.getsize(onnx) <= 1.5e6, 'export agrees with torch: ' + text.strip())
     text = run('landmark_train.py', *learn, '--out', os.path.join(folder, 'landmark_second'), '--init', onnx,
                '--samples', 9744, '--helpers', 1)
     check('at 9600 samples' in text, 'the landmark network starts from an exported one')
