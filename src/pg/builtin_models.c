@@ -34,14 +34,14 @@ typedef struct Builtin
 } Builtin;
 
 static const Builtin builtins[] = {
-	[FR_NETWORK_LANDMARKS] = {FR_BUILTIN_LANDMARKS, "landmarks-5", "{}",
-							  FR_BUILTIN_LICENSE, SOURCE},
+	/* A second pass over the mirrored crop pays for landmarks as for
+	 * embeddings (networks/README, "Landmarks" and "Flip averaging"). */
+	[FR_NETWORK_LANDMARKS] = {FR_BUILTIN_LANDMARKS, "landmarks-5",
+							  "{\"flip\": true}", FR_BUILTIN_LICENSE, SOURCE},
 	/* The descriptor of the detector names the landmarks, and that of the
 	 * embedder the detector. */
 	[FR_NETWORK_DETECTOR] = {FR_BUILTIN_DETECTOR, "yunet", "{}",
 							 FR_BUILTIN_LICENSE, SOURCE},
-	/* The mean of a face and its mirror image costs a second pass, and pays
-	 * (networks/README, "Flip averaging"). */
 	[FR_NETWORK_EMBEDDER] = {FR_BUILTIN_EMBEDDER, "mobilefacenet",
 							 "{\"flip\": true}", FR_BUILTIN_LICENSE, SOURCE},
 };
