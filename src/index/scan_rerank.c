@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "core/base/prefetch.h"
 #include "executor/instrument.h"
 #include "index/page_read.h"
 #include "index/scan_state.h"
@@ -96,8 +97,7 @@ touch_codes(FrScan *scan, const PinnedPage *pinned, const FrCandidate *batch)
 		Size offset = (batch[pinned->first + i].tag & 0xFFFF) *
 					  (Size) scan->shape.rerank_bytes;
 
-		for (Size line = 0; line < scan->shape.rerank_bytes; line += 64)
-			__builtin_prefetch(area + offset + line);
+		fr_prefetch(area + offset, scan->shape.rerank_bytes);
 	}
 }
 

@@ -17,6 +17,7 @@
 #include <math.h>
 
 #include "access/xlog.h"
+#include "core/base/prefetch.h"
 #include "index/page_read.h"
 #include "index/scan.h"
 #include "index/scan_state.h"
@@ -292,7 +293,12 @@ scan_list(FrScan *scan, const FrScanList *list)
 		Buffer next = pin_next(scan, FrPageGetCodeHeader(page)->next);
 
 		for (uint32 i = 0; i < used; i++)
+		{
+			if (BufferIsValid(next))
+				fr_prefetch(fr_code_block(BufferGetPage(next), &scan->shape, i),
+							scan->shape.block_bytes);
 			scan_block(scan, list, page, i);
+		}
 		UnlockReleaseBuffer(buffer);
 		buffer = next;
 	}
