@@ -10,6 +10,7 @@
 #include "index/index.h"
 #include "index/plan_hook.h"
 #include "index/scan.h"
+#include "index/scan_limit.h"
 #include "index/search_settings.h"
 #include "nodes/makefuncs.h"
 
@@ -24,6 +25,7 @@ fr_index_init(const FrIndexHost *host)
 	fr_index_options_init();
 	fr_search_settings_init();
 	fr_plan_hook_install();
+	fr_limit_hook_install();
 }
 
 /* faceindex_handler(internal) -> index_am_handler */

@@ -66,6 +66,7 @@ fr_index_rescan(IndexScanDesc descriptor, ScanKey keys, int key_count,
 	fr_scan_end_fetch(scan);
 	MemoryContextReset(scan->query_context);
 	scan->returned = NULL;
+	scan->has_returned = false;
 	scan->has_begun = false;
 }
 
@@ -87,13 +88,15 @@ fr_index_end_scan(IndexScanDesc descriptor)
 
 /* ---- rows that were returned -------------------------------------------- */
 
-/* On a standby: a row is to be returned once, also after a restart. */
+/* The first time that a row is met?  Rows are remembered as long as a scan may
+ * start anew. */
 static bool
 is_new_row(FrScan *scan, const FrScanRow *row)
 {
+	bool may_restart = scan->is_standby || scan->phase != FR_SCAN_DEEP;
 	bool was_returned;
 
-	if (!scan->is_standby)
+	if (!scan->is_standby && (scan->is_plain || !scan->order_by))
 		return true;
 	if (!scan->returned)
 	{
@@ -101,22 +104,30 @@ is_new_row(FrScan *scan, const FrScanRow *row)
 						   .entrysize = sizeof(ItemPointerData),
 						   .hcxt = scan->query_context};
 
-		scan->returned = hash_create("faceindex rows", 1024, &control,
+		scan->returned = hash_create("faceindex rows", 64, &control,
 									 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
-	hash_search(scan->returned, &row->tid, HASH_ENTER, &was_returned);
+	hash_search(scan->returned, &row->tid, may_restart ? HASH_ENTER : HASH_FIND,
+				&was_returned);
 	return !was_returned;
 }
 
-/* ---- rows in order ------------------------------------------------------ */
-
-/* The similarity that a row's order value stands for. */
-static double
-similarity_of(const FrScan *scan, double order_value)
+/* To be returned?  A row that is found late, so that it would be before others
+ * in the order, counts as missed. */
+static bool
+is_wanted_row(FrScan *scan, const FrScanRow *row)
 {
-	return scan->orders_by_l2 ? 1.0 - order_value * order_value / 2
-							  : 1.0 - order_value;
+	bool is_late =
+		scan->order_by && scan->has_returned && row->key < scan->last_value;
+
+	if (is_late || !is_new_row(scan, row))
+		return false;
+	scan->has_returned = true;
+	scan->last_value = row->key;
+	return true;
 }
+
+/* ---- rows in order ------------------------------------------------------ */
 
 /* The highest bound of the candidates that were not looked at closely. */
 static double
@@ -131,15 +142,16 @@ get_shortlist_bound(FrScan *scan)
 			   : -INFINITY;
 }
 
-/* Fetch the row of the best candidate. */
-static void
-fetch_nearest(FrScan *scan)
+void
+fr_scan_fetch_nearest(FrScan *scan)
 {
 	FrScanRow row = fr_scan_queue_pop(&scan->nearer);
-	double order_value;
 
-	if (fr_scan_fetch(scan, &row.tid, &order_value))
-		fr_scan_queue_push(&scan->found, order_value, &row.tid);
+	if (!fr_scan_fetch(scan, &row.tid, &row.key))
+		return;
+	fr_scan_queue_push(&scan->found, &row);
+	if (scan->phase == FR_SCAN_FIRST)
+		fr_scan_note_found(scan, row.key);
 }
 
 /*
@@ -149,7 +161,7 @@ fetch_nearest(FrScan *scan)
 static bool
 approach_next(FrScan *scan)
 {
-	if (scan->stage_end == 0)
+	if (scan->phase == FR_SCAN_START)
 		return fr_scan_next_round(scan);
 	if (!scan->order_by && !fr_scan_queue_is_empty(&scan->found))
 		return false;
@@ -158,15 +170,13 @@ approach_next(FrScan *scan)
 	double nearer = fr_scan_queue_is_empty(&scan->nearer)
 						? -INFINITY
 						: -fr_scan_queue_first_key(&scan->nearer);
-	double found =
-		fr_scan_queue_is_empty(&scan->found)
-			? -INFINITY
-			: similarity_of(scan, fr_scan_queue_first_key(&scan->found));
 
-	if (found > Max(unread, nearer))
+	if (!fr_scan_queue_is_empty(&scan->found) &&
+		fr_scan_similarity(scan, fr_scan_queue_first_key(&scan->found)) >=
+			Max(unread, nearer))
 		return false;
 	if (nearer > unread)
-		fetch_nearest(scan);
+		fr_scan_fetch_nearest(scan);
 	else if (fr_shortlist_peek(&scan->shortlist))
 		fr_scan_rerank(scan);
 	else
@@ -245,7 +255,7 @@ fr_index_get_tuple(IndexScanDesc descriptor, ScanDirection direction)
 
 	do
 		scan->is_exhausted = scan->is_exhausted || !next_row(scan, &row);
-	while (!scan->is_exhausted && !is_new_row(scan, &row));
+	while (!scan->is_exhausted && !is_wanted_row(scan, &row));
 	MemoryContextSwitchTo(old);
 	fr_scan_end_fetch(scan);
 	if (scan->is_exhausted)

@@ -11,6 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "index/scan_limit.h"
 #include "index/scan_state.h"
 #include "utils/lsyscache.h"
 #if PG_VERSION_NUM >= 160000
@@ -114,6 +115,7 @@ read_order(FrScan *scan, ScanKey key)
 {
 	scan->order_by = key;
 	scan->orders_by_l2 = key->sk_strategy == FR_STRATEGY_L2;
+	scan->wanted = fr_limit_rows(key);
 	if (!(key->sk_flags & SK_ISNULL))
 		scan->face = get_face(key->sk_argument);
 }
@@ -125,6 +127,7 @@ fr_scan_read_keys(FrScan *scan)
 
 	scan->face = NULL;
 	scan->order_by = NULL;
+	scan->wanted = 0;
 	scan->matches_nothing = false;
 	scan->bounds = palloc(sizeof(FrScanBound) * (descriptor->numberOfKeys + 1));
 	scan->bound_count = 0;

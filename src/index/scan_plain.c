@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "index/scan_state.h"
 #include "miscadmin.h"
 
@@ -76,10 +78,10 @@ fr_scan_plain_page(FrScan *scan)
 	UnlockReleaseBuffer(buffer);
 	for (int i = 0; i < rows.count; i++)
 	{
-		double order_value;
+		FrScanRow row = {.bound = INFINITY, .tid = rows.tids[i]};
 
-		if (fr_scan_fetch(scan, &rows.tids[i], &order_value))
-			fr_scan_queue_push(&scan->found, order_value, &rows.tids[i]);
+		if (fr_scan_fetch(scan, &row.tid, &row.key))
+			fr_scan_queue_push(&scan->found, &row);
 	}
 	pfree(rows.tids);
 	return true;

@@ -23,11 +23,25 @@ precedes(const FrScanRow *a, const FrScanRow *b)
 	return ItemPointerCompare((ItemPointer) &a->tid, (ItemPointer) &b->tid) < 0;
 }
 
-void
-fr_scan_queue_push(FrScanQueue *queue, double key, ItemPointer tid)
+/* Let a row rise from a place to where it belongs. */
+static void
+sift_up(FrScanQueue *queue, Size place, const FrScanRow *row)
 {
-	FrScanRow row = {.key = key, .tid = *tid};
+	while (place > 0)
+	{
+		Size parent = (place - 1) / 2;
 
+		if (!precedes(row, &queue->rows[parent]))
+			break;
+		queue->rows[place] = queue->rows[parent];
+		place = parent;
+	}
+	queue->rows[place] = *row;
+}
+
+void
+fr_scan_queue_push(FrScanQueue *queue, const FrScanRow *row)
+{
 	if (queue->count == queue->capacity)
 	{
 		/* The rows of a large table, for a query that reads all of it. */
@@ -35,19 +49,22 @@ fr_scan_queue_push(FrScanQueue *queue, double key, ItemPointer tid)
 		queue->rows =
 			repalloc_huge(queue->rows, queue->capacity * sizeof(FrScanRow));
 	}
+	sift_up(queue, queue->count++, row);
+}
 
-	Size place = queue->count++;
+void
+fr_scan_queue_keep(FrScanQueue *queue, float lowest_bound)
+{
+	Size count = queue->count;
 
-	while (place > 0)
+	queue->count = 0;
+	for (Size i = 0; i < count; i++)
 	{
-		Size parent = (place - 1) / 2;
+		FrScanRow row = queue->rows[i];
 
-		if (!precedes(&row, &queue->rows[parent]))
-			break;
-		queue->rows[place] = queue->rows[parent];
-		place = parent;
+		if (row.bound >= lowest_bound)
+			sift_up(queue, queue->count++, &row);
 	}
-	queue->rows[place] = row;
 }
 
 FrScanRow

@@ -14,6 +14,7 @@
 typedef struct FrScanRow
 {
 	double key;
+	float bound; /* by its 1-bit code */
 	ItemPointerData tid;
 } FrScanRow;
 
@@ -25,7 +26,10 @@ typedef struct FrScanQueue
 } FrScanQueue;
 
 extern void fr_scan_queue_init(FrScanQueue *queue);
-extern void fr_scan_queue_push(FrScanQueue *queue, double key, ItemPointer tid);
+extern void fr_scan_queue_push(FrScanQueue *queue, const FrScanRow *row);
+
+/* Keep only rows whose 1-bit bound is at least that. */
+extern void fr_scan_queue_keep(FrScanQueue *queue, float lowest_bound);
 
 /* The first row; the queue must not be empty. */
 extern FrScanRow fr_scan_queue_pop(FrScanQueue *queue);

@@ -139,11 +139,13 @@ rerank_page(FrScan *scan, const PinnedPage *pinned, const FrCandidate *batch)
 		bool is_valid = is_rerank_page(scan, page, candidate);
 		float bound =
 			is_valid ? get_bound(scan, page, candidate) : candidate->bound;
-		ItemPointerData tid = fr_scan_tid(candidate->row);
+		FrScanRow row = {.key = -bound,
+						 .bound = candidate->bound,
+						 .tid = fr_scan_tid(candidate->row)};
 
 		are_valid &= is_valid;
 		if (bound >= scan->floor)
-			fr_scan_queue_push(&scan->nearer, -bound, &tid);
+			fr_scan_queue_push(&scan->nearer, &row);
 	}
 	UnlockReleaseBuffer(pinned->buffer);
 	if (!are_valid && !scan->is_standby)
@@ -152,8 +154,8 @@ rerank_page(FrScan *scan, const PinnedPage *pinned, const FrCandidate *batch)
 						 get_block(&batch[pinned->first]));
 }
 
-static void
-rerank_batch(FrScan *scan, FrCandidate *batch, int count)
+void
+fr_scan_rerank_batch(FrScan *scan, FrCandidate *batch, int count)
 {
 	PinnedPage pinned[PINNED];
 	int64 read_before = pgBufferUsage.shared_blks_read;
@@ -189,7 +191,7 @@ fr_scan_rerank(FrScan *scan)
 		batch[count++] = *candidate;
 		fr_shortlist_pop(&scan->shortlist);
 	}
-	rerank_batch(scan, batch, count);
+	fr_scan_rerank_batch(scan, batch, count);
 	scan->reranked += count;
 	CHECK_FOR_INTERRUPTS();
 }

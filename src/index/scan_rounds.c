@@ -20,6 +20,7 @@
 #include "core/base/prefetch.h"
 #include "index/page_read.h"
 #include "index/scan.h"
+#include "index/scan_limit.h"
 #include "index/scan_state.h"
 #include "index/search_settings.h"
 #include "miscadmin.h"
@@ -32,8 +33,15 @@
 #define LEAST_CAPACITY 1024
 #define ROUND_GROWTH   4
 
-/* With tighter bounds (a recall below 1) far fewer will do. */
-#define APPROXIMATE_SHARE 0.25
+/* The first round looks for as many rows as LIMIT wants, or for some more than
+ * the ten that people ask for when it is not known; with more than the most it
+ * would fetch too many of them at once. */
+#define GUESSED_ROWS 12
+#define MOST_WANTED	 1024
+
+/* Bounds of a scan that goes beyond what was asked at first: it may read all
+ * rows, and its bounds must hold for all of them. */
+#define DEEP_EPSILON 6.0f
 
 /* ---- beginning ---------------------------------------------------------- */
 
@@ -119,8 +127,6 @@ get_first_capacity(double rows)
 {
 	double capacity = FIRST_CAPACITY * sqrt(Max(rows, 1.0));
 
-	if (fr_setting_recall < 1.0)
-		capacity *= APPROXIMATE_SHARE;
 	return Max(LEAST_CAPACITY, Min((Size) capacity, get_largest_capacity()));
 }
 
@@ -139,26 +145,46 @@ fr_scan_count_rounds(double rows, double candidates)
 	return rounds;
 }
 
+/* Start the rounds anew behind a place in the order of candidates. */
 static void
-prepare_shortlist(FrScan *scan)
+start_rounds(FrScan *scan, const FrCandidate *after, Size growth)
 {
 	Relation index = scan->descriptor->indexRelation;
 	double code_pages = (double) RelationGetNumberOfBlocks(index) /
 						(1 + scan->shape.rerank_pages);
-	Size capacity = get_first_capacity(code_pages * scan->shape.slots_per_page);
+	Size capacity =
+		growth * get_first_capacity(code_pages * scan->shape.slots_per_page);
 	FrError error = {0};
 
-	if (scan->has_shortlist && scan->shortlist.capacity == capacity)
-	{
-		fr_shortlist_reset(&scan->shortlist);
-		return;
-	}
-	if (scan->has_shortlist)
-		fr_shortlist_fini(&scan->shortlist, &scan->allocator);
-	scan->has_shortlist = true;
 	fr_index_check_status(
-		fr_shortlist_init(&scan->shortlist, capacity, &scan->allocator, &error),
-		&error, "could not prepare an index scan");
+		fr_shortlist_start_after(&scan->shortlist, after,
+								 Min(capacity, get_largest_capacity()),
+								 &scan->allocator, &error),
+		&error, "could not continue an index scan");
+}
+
+/* The first rows may be approximate if nobody will filter them. */
+static bool
+is_approximate(const FrScan *scan)
+{
+	return (fr_setting_recall < 1.0 || fr_setting_probes > 0) &&
+		   scan->order_by && scan->bound_count == 0 && scan->wanted > 0 &&
+		   scan->wanted <= MOST_WANTED && fr_limit_is_whole(scan->order_by);
+}
+
+static void
+prepare_shortlist(FrScan *scan)
+{
+	FrError error = {0};
+
+	if (!scan->has_shortlist)
+	{
+		fr_index_check_status(
+			fr_shortlist_init(&scan->shortlist, 1, &scan->allocator, &error),
+			&error, "could not prepare an index scan");
+		scan->has_shortlist = true;
+	}
+	fr_shortlist_reset(&scan->shortlist);
 }
 
 bool
@@ -174,18 +200,25 @@ fr_scan_open_lists(FrScan *scan)
 	scan->kernels = fr_index_host->kernels();
 	prepare_query(scan, routing);
 	scan->query.kernels = scan->kernels;
-	fr_search_query_set_recall(&scan->query, fr_search_settings_code_recall());
+	scan->is_approximate = is_approximate(scan);
+	fr_search_query_set_recall(
+		&scan->query,
+		scan->is_approximate ? fr_search_settings_code_recall() : 1.0);
 	copy_lists(scan, routing);
 	/* Looks at catalogs: the routing may be gone afterwards. */
 	fr_scan_bind_keys(scan, &meta);
 	prepare_shortlist(scan);
+	scan->phase = FR_SCAN_START;
+	scan->threshold = scan->floor;
+	scan->is_collecting = false;
 	scan->reranked = 0;
-	scan->stage_first = 0;
-	scan->stage_end = 0;
-	scan->first_stage = fr_search_settings_lists(&meta);
 	scan->routing_version = meta.routing_version;
 	scan->index_blocks = RelationGetNumberOfBlocks(index);
 	scan->plain_pages = 0;
+	scan->stage_end = scan->is_approximate ? fr_search_settings_lists(&meta)
+										   : scan->list_count;
+	if (scan->wanted == 0)
+		scan->wanted = GUESSED_ROWS;
 	scan->plain_list = 0;
 	scan->plain_block = scan->lists[0].first;
 	return true;
@@ -245,13 +278,22 @@ scan_block(FrScan *scan, const FrScanList *list, Page page, uint32 number)
 		return;
 	fr_search_scan_block(
 		&scan->query, &list->search, block, mask,
-		Max(scan->floor, fr_shortlist_lowest(&scan->shortlist)),
+		Max(scan->threshold, fr_shortlist_lowest(&scan->shortlist)),
 		fr_shortlist_highest(&scan->shortlist), &hits);
 	for (uint32 i = 0; i < hits.count; i++)
-		fr_shortlist_add(&scan->shortlist, hits.bound[i],
-						 get_tag(scan, list->list, FrPageGetCodeHeader(page),
-								 number * FR_SEARCH_BLOCK + hits.slot[i]),
-						 fr_block_row(&scan->shape, block, hits.slot[i]));
+	{
+		FrCandidate candidate = {
+			.bound = hits.bound[i],
+			.tag = get_tag(scan, list->list, FrPageGetCodeHeader(page),
+						   number * FR_SEARCH_BLOCK + hits.slot[i]),
+			.row = fr_block_row(&scan->shape, block, hits.slot[i])};
+
+		if (!scan->is_collecting)
+			fr_shortlist_add(&scan->shortlist, candidate.bound, candidate.tag,
+							 candidate.row);
+		else if (fr_candidate_precedes(&scan->shortlist.after, &candidate))
+			scan->collected[scan->collected_count++] = candidate;
+	}
 }
 
 /* Pin the page behind, and have its head on the way to the processor. */
@@ -275,31 +317,42 @@ pin_next(FrScan *scan, BlockNumber block)
 	return buffer;
 }
 
-/* False when the list is not what it was (on a standby). */
-static bool
-scan_list(FrScan *scan, const FrScanList *list)
+bool
+fr_scan_read_lists(FrScan *scan, uint32 first, uint32 end)
 {
-	Buffer buffer = pin_next(scan, list->first);
+	uint32 i = first;
+	Buffer buffer =
+		first < end ? pin_next(scan, scan->lists[first].first) : InvalidBuffer;
 	BlockNumber steps = 0;
 
 	while (BufferIsValid(buffer))
 	{
+		const FrScanList *list = &scan->lists[i];
+
 		fr_scan_check_walk(scan, ++steps, list->list);
 		if (!lock_code_page(scan, buffer, list->list, list->generation))
 			return false;
 
 		Page page = BufferGetPage(buffer);
 		uint32 used = fr_code_blocks_used(page, &scan->shape);
-		Buffer next = pin_next(scan, FrPageGetCodeHeader(page)->next);
+		BlockNumber behind = FrPageGetCodeHeader(page)->next;
 
-		for (uint32 i = 0; i < used; i++)
+		if (!BlockNumberIsValid(behind) && ++i < end)
+			behind = scan->lists[i].first;
+
+		Buffer next = pin_next(scan, behind);
+
+		for (uint32 number = 0; number < used; number++)
 		{
 			if (BufferIsValid(next))
-				fr_prefetch(fr_code_block(BufferGetPage(next), &scan->shape, i),
-							scan->shape.block_bytes);
-			scan_block(scan, list, page, i);
+				fr_prefetch(
+					fr_code_block(BufferGetPage(next), &scan->shape, number),
+					scan->shape.block_bytes);
+			scan_block(scan, list, page, number);
 		}
 		UnlockReleaseBuffer(buffer);
+		if (scan->is_collecting)
+			fr_scan_look_closer(scan);
 		buffer = next;
 	}
 	return true;
@@ -315,44 +368,104 @@ wants_another_round(const FrScan *scan)
 		   fr_shortlist_lowest(&scan->shortlist) >= scan->floor;
 }
 
+/* Go on behind the candidates of the round before. */
+static void
+continue_rounds(FrScan *scan, Size growth)
+{
+	Size capacity =
+		Min(scan->shortlist.capacity * growth, get_largest_capacity());
+	FrError error = {0};
+
+	fr_index_check_status(fr_shortlist_next_round(&scan->shortlist, capacity,
+												  &scan->allocator, &error),
+						  &error, "could not continue an index scan");
+}
+
+/* More rows than LIMIT said: forget those that later rounds will see, and
+ * begin these at the threshold. */
+static void
+leave_first_round(FrScan *scan)
+{
+	const FrCandidate last = scan->shortlist.last;
+
+	fr_scan_queue_keep(&scan->nearer, last.bound);
+	fr_scan_queue_keep(&scan->found, last.bound);
+	scan->phase = FR_SCAN_ROUNDS;
+	scan->threshold = scan->floor;
+	start_rounds(scan, &last, ROUND_GROWTH);
+}
+
+/* Start anew with bounds that hold for all rows.  Those up to the last one that
+ * was returned will be passed by. */
+static void
+go_deep(FrScan *scan)
+{
+	const FrCandidate none = {.bound = INFINITY};
+	float widening = DEEP_EPSILON / scan->query.epsilon_scan;
+
+	for (uint32 i = 0; i < scan->list_count; i++)
+		scan->lists[i].search.spread *= widening;
+	scan->query.epsilon_scan = DEEP_EPSILON;
+	scan->query.epsilon_rerank = DEEP_EPSILON;
+	scan->nearer.count = 0;
+	scan->found.count = 0;
+	scan->phase = FR_SCAN_DEEP;
+	scan->threshold = scan->floor;
+	scan->stage_end = scan->list_count;
+	start_rounds(scan, &none, ROUND_GROWTH * ROUND_GROWTH);
+}
+
 /* Choose what to read next; false when all is read. */
 static bool
 prepare_round(FrScan *scan)
 {
-	FrError error = {0};
+	const FrCandidate none = {.bound = INFINITY};
 
-	if (scan->stage_end > 0 && wants_another_round(scan))
+	switch (scan->phase)
 	{
-		Size capacity = Min(scan->shortlist.capacity * ROUND_GROWTH,
-							get_largest_capacity());
-
-		fr_index_check_status(fr_shortlist_next_round(&scan->shortlist,
-													  capacity,
-													  &scan->allocator, &error),
-							  &error, "could not continue an index scan");
-		return true;
+		case FR_SCAN_START:
+			scan->phase = FR_SCAN_ROUNDS;
+			if (scan->order_by && scan->wanted <= MOST_WANTED)
+				scan->phase = FR_SCAN_FIRST;
+			else
+				start_rounds(scan, &none, 1);
+			return true;
+		case FR_SCAN_FIRST:
+			if (scan->is_approximate)
+				go_deep(scan);
+			else if (wants_another_round(scan))
+				leave_first_round(scan);
+			else
+				return false;
+			return true;
+		case FR_SCAN_ROUNDS:
+			if (!wants_another_round(scan))
+				return false;
+			if (scan->order_by)
+				go_deep(scan);
+			else
+				continue_rounds(scan, ROUND_GROWTH);
+			return true;
+		default:
+			if (!wants_another_round(scan))
+				return false;
+			continue_rounds(scan, ROUND_GROWTH);
+			return true;
 	}
-	if (scan->stage_end == scan->list_count)
-		return false;
-	if (scan->stage_end > 0)
-		fr_shortlist_reset(&scan->shortlist);
-	scan->stage_first = scan->stage_end;
-	scan->stage_end =
-		scan->stage_end == 0 ? scan->first_stage : scan->list_count;
-	return true;
 }
 
 bool
 fr_scan_next_round(FrScan *scan)
 {
+	bool is_whole;
+
 	if (!prepare_round(scan))
 		return false;
-	for (uint32 i = scan->stage_first; i < scan->stage_end; i++)
-		if (!scan_list(scan, &scan->lists[i]))
-		{
-			fr_scan_restart(scan);
-			return true;
-		}
+	is_whole = scan->phase == FR_SCAN_FIRST
+				   ? fr_scan_first_round(scan)
+				   : fr_scan_read_lists(scan, 0, scan->stage_end);
+	if (!is_whole)
+		fr_scan_restart(scan);
 	return true;
 }
 

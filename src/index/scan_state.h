@@ -3,7 +3,9 @@
  *
  *   scan.c         callbacks: keys in, rows out
  *   scan_keys.c    what keys and ORDER BY ask for
+ *   scan_limit.c   how many rows LIMIT wants
  *   scan_rounds.c  1-bit codes: lists, pages and blocks, into a shortlist
+ *   scan_first.c   the first round, for the rows that LIMIT wants
  *   scan_rerank.c  4-bit codes of shortlisted candidates
  *   scan_exact.c   rows of the table: visibility, exact distance
  *   scan_plain.c   all rows, for faces that cannot be searched for
@@ -51,6 +53,15 @@ typedef struct FrScanList
 	BlockNumber first;
 } FrScanList;
 
+/* How a scan goes on. */
+typedef enum FrScanPhase
+{
+	FR_SCAN_START,
+	FR_SCAN_FIRST,	/* for as many rows as LIMIT wants */
+	FR_SCAN_ROUNDS, /* for more, as many as are asked for */
+	FR_SCAN_DEEP	/* anew, with the widest bounds */
+} FrScanPhase;
+
 typedef struct FrScan
 {
 	IndexScanDesc descriptor;
@@ -71,6 +82,9 @@ typedef struct FrScan
 	bool is_plain; /* the face cannot be searched for: take all rows */
 	/* No row below this similarity is wanted. */
 	float floor;
+	uint32 wanted; /* rows, by LIMIT or by guess */
+	/* May the first round miss rows, by faceindex.recall or probes? */
+	bool is_approximate;
 
 	/* The index as of the start. */
 	FrSearchShape shape; /* dims 0 = not yet known */
@@ -85,15 +99,19 @@ typedef struct FrScan
 	uint32 routing_version;
 	BlockNumber index_blocks; /* at least so many */
 	BlockNumber heap_blocks;  /* of the table, likewise */
-	/* Lists of this stage: with a recall below 1 the nearest ones come
-	 * first, and the others when more rows are asked for. */
-	uint32 stage_first;
-	uint32 stage_end;	/* 0 = nothing was read yet */
-	uint32 first_stage; /* stage_end of the first stage */
+	uint32 stage_end; /* lists that this phase reads */
 
 	/* Rounds and queues. */
+	FrScanPhase phase;
 	FrShortlist shortlist;
 	bool has_shortlist;
+	float threshold; /* 1-bit bounds below are not of interest, >= floor */
+	/* The first round: */
+	bool is_collecting;		/* candidates go to `collected` */
+	FrCandidate *collected; /* room for those of a page behind the last */
+	int collected_count;
+	double *best; /* [wanted], order values, a heap with the last on top */
+	uint32 best_count;
 	FrScanQueue nearer;
 	FrScanQueue found;
 	uint32 plain_list; /* scan_plain.c: where to go on */
@@ -111,7 +129,10 @@ typedef struct FrScan
 	IndexInfo *index_info;
 	EState *estate;
 
-	/* On a standby, rows that were returned: see fr_scan_restart. */
+	/* What was returned: the order value of the last row, and rows that may
+	 * be met again. */
+	bool has_returned;
+	double last_value;
 	bool is_standby;
 	HTAB *returned;
 } FrScan;
@@ -128,9 +149,23 @@ extern void fr_scan_bind_keys(FrScan *scan, const FrMetaPage *meta);
  * empty. */
 extern bool fr_scan_open_lists(FrScan *scan);
 
-/* scan_rounds.c: read lists until the shortlist has candidates; false when all
- * is read. */
+/* scan_rounds.c: read the lists for more candidates; false when all is
+ * read. */
 extern bool fr_scan_next_round(FrScan *scan);
+
+/* scan_rounds.c: the rows of lists [first, end) that are above the limits of
+ * threshold and shortlist, into `collected` or the shortlist.  False when a
+ * list is not what it was (on a standby): then all starts anew. */
+extern bool fr_scan_read_lists(FrScan *scan, uint32 first, uint32 end);
+
+/* scan_first.c: the rows that LIMIT wants into `found`; false as above. */
+extern bool fr_scan_first_round(FrScan *scan);
+
+/* scan_first.c: look at what was collected, if that is a good deal. */
+extern void fr_scan_look_closer(FrScan *scan);
+
+/* scan_first.c: raise the threshold by a row that was found. */
+extern void fr_scan_note_found(FrScan *scan, double order_value);
 
 /* scan_rounds.c: read a code page of a list; the caller unlocks and releases
  * it.  Returns InvalidBuffer when the page belongs to the list no more, which
@@ -148,6 +183,12 @@ extern void fr_scan_check_walk(FrScan *scan, BlockNumber steps, uint32 list);
 
 /* scan_rerank.c: move the best candidates of the shortlist to `nearer`. */
 extern void fr_scan_rerank(FrScan *scan);
+
+/* scan_rerank.c: move candidates to `nearer`; may reorder them. */
+extern void fr_scan_rerank_batch(FrScan *scan, FrCandidate *batch, int count);
+
+/* scan.c: fetch the first row of `nearer`, into `found`. */
+extern void fr_scan_fetch_nearest(FrScan *scan);
 
 /*
  * scan_exact.c: fetch a row of the table.  False when the snapshot does not
@@ -172,6 +213,14 @@ fr_scan_block_mask(const FrScan *scan, const uint8 *block)
 			fr_block_filter_mask(&scan->shape, block, scan->filters[i].column,
 								 scan->filters[i].value);
 	return mask;
+}
+
+/* The similarity that a row's order value stands for. */
+static inline double
+fr_scan_similarity(const FrScan *scan, double order_value)
+{
+	return scan->orders_by_l2 ? 1.0 - order_value * order_value / 2
+							  : 1.0 - order_value;
 }
 
 static inline ItemPointerData

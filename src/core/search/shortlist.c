@@ -57,17 +57,34 @@ fr_shortlist_reset(FrShortlist *shortlist)
 }
 
 FrStatus
+fr_shortlist_start_after(FrShortlist *shortlist, const FrCandidate *after,
+						 size_t capacity, const FrAllocator *allocator,
+						 FrError *error)
+{
+	fr_shortlist_reset(shortlist);
+	shortlist->after = *after;
+	if (capacity == shortlist->capacity)
+		return FR_OK;
+	fr_shortlist_fini(shortlist, allocator);
+	return allocate(shortlist, capacity, allocator, error);
+}
+
+FrStatus
 fr_shortlist_next_round(FrShortlist *shortlist, size_t capacity,
 						const FrAllocator *allocator, FrError *error)
 {
 	const FrCandidate after = shortlist->last;
 
+	return fr_shortlist_start_after(shortlist, &after, capacity, allocator,
+									error);
+}
+
+void
+fr_shortlist_end_at(FrShortlist *shortlist, float lowest)
+{
 	fr_shortlist_reset(shortlist);
-	shortlist->after = after;
-	if (capacity == shortlist->capacity)
-		return FR_OK;
-	fr_shortlist_fini(shortlist, allocator);
-	return allocate(shortlist, capacity, allocator, error);
+	shortlist->is_cut = true;
+	shortlist->last = (FrCandidate){.bound = lowest, .tag = UINT64_MAX};
 }
 
 static void

@@ -72,6 +72,19 @@ void fr_shortlist_reset(FrShortlist *shortlist);
 FrStatus fr_shortlist_next_round(FrShortlist *shortlist, size_t capacity,
 								 const FrAllocator *allocator, FrError *error);
 
+/*
+ * Start anew with room for capacity candidates, taking those after `after` as
+ * the next ones; INFINITY as its bound takes all.  On failure the shortlist
+ * can only be ended.
+ */
+FrStatus fr_shortlist_start_after(FrShortlist *shortlist,
+								  const FrCandidate *after, size_t capacity,
+								  const FrAllocator *allocator, FrError *error);
+
+/* Start anew, as at the end of a round that took exactly the candidates whose
+ * bound is at least `lowest`. */
+void fr_shortlist_end_at(FrShortlist *shortlist, float lowest);
+
 /* Bounds worth adding are in lowest..highest, both included. */
 static inline float
 fr_shortlist_lowest(const FrShortlist *shortlist)
