@@ -31,7 +31,7 @@
 #define FR_INDEX_MAGIC		0x78646966 /* "fidx" */
 /* To be raised whenever what lies on pages changes, or what it means; README
  * says what belongs to that. */
-#define FR_INDEX_FORMAT 2
+#define FR_INDEX_FORMAT 3
 
 /* ---- every page --------------------------------------------------------- */
 

@@ -401,10 +401,7 @@ static void
 go_deep(FrScan *scan)
 {
 	const FrCandidate none = {.bound = INFINITY};
-	float widening = DEEP_EPSILON / scan->query.epsilon_scan;
 
-	for (uint32 i = 0; i < scan->list_count; i++)
-		scan->lists[i].search.spread *= widening;
 	scan->query.epsilon_scan = DEEP_EPSILON;
 	scan->query.epsilon_rerank = DEEP_EPSILON;
 	scan->nearer.count = 0;

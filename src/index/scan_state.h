@@ -99,7 +99,7 @@ typedef struct FrScan
 	uint32 routing_version;
 	BlockNumber index_blocks; /* at least so many */
 	BlockNumber heap_blocks;  /* of the table, likewise */
-	uint32 stage_end; /* lists that this phase reads */
+	uint32 stage_end;		  /* lists that this phase reads */
 
 	/* Rounds and queues. */
 	FrScanPhase phase;

@@ -43,6 +43,12 @@ vec_load_half(const uint16_t *source)
 	return (Vec) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) source));
 }
 
+ALWAYS_INLINE Vec
+vec_sqrt(Vec v)
+{
+	return (Vec) _mm256_sqrt_ps((__m256) v);
+}
+
 ALWAYS_INLINE uint32_t
 vec_signs(Vec v)
 {

@@ -44,6 +44,12 @@ vec_load_half(const uint16_t *source)
 	return (Vec) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) source));
 }
 
+ALWAYS_INLINE Vec
+vec_sqrt(Vec v)
+{
+	return (Vec) _mm512_sqrt_ps((__m512) v);
+}
+
 ALWAYS_INLINE uint32_t
 vec_signs(Vec v)
 {

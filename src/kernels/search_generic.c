@@ -113,7 +113,6 @@ encode_signs_generic(const float *x, const int8_t *centroid, float scale,
 					 size_t count, uint8_t *bits, FrSignSums *sums)
 {
 	float absolute[LANES] = {0}, squared[LANES] = {0};
-	float product[LANES] = {0}, sign_product[LANES] = {0};
 
 	memset(bits, 0, count / 8);
 	for (size_t i = 0; i < count; i++)
@@ -124,13 +123,9 @@ encode_signs_generic(const float *x, const int8_t *centroid, float scale,
 		bits[i / 8] = (uint8_t) (bits[i / 8] | is_positive << i % 8);
 		absolute[i % LANES] += fabsf(r);
 		squared[i % LANES] += r * r;
-		product[i % LANES] += r * c;
-		sign_product[i % LANES] += is_positive ? c : -c;
 	}
 	sums->r_absolute = reduce_lanes(absolute);
 	sums->r_squared = reduce_lanes(squared);
-	sums->r_centroid = reduce_lanes(product);
-	sums->sign_centroid = reduce_lanes(sign_product);
 }
 
 /* The nibble of the level next to x; at a bound, the one nearer to 0. */
@@ -252,6 +247,20 @@ scan_sums_generic(const uint8_t *codes, const uint8_t *table, size_t groups,
 			}
 }
 
+/* The greater root of (y - u)^2 = s^2 (norm^2 - y^2 / r^2), or linear if that
+ * is less. */
+static float
+tighten(float linear, float u, float s, float r, float norm)
+{
+	float r2 = r * r;
+	float sum = r2 + s * s;
+	float divisor = sum > FR_SCAN_TINY ? sum : FR_SCAN_TINY;
+	float square = r2 * ((norm * norm) * divisor - u * u);
+	float y = (u * r2 + s * sqrtf(square > 0 ? square : 0)) / divisor;
+
+	return y < linear ? y : linear;
+}
+
 static uint32_t
 scan_generic(const FrScanTask *task, float *bounds, uint8_t *vectors)
 {
@@ -261,10 +270,13 @@ scan_generic(const FrScanTask *task, float *bounds, uint8_t *vectors)
 	scan_sums_generic(task->codes, task->table, task->groups, sums);
 	for (uint32_t v = 0; v < FR_SCAN_VECTORS; v++)
 	{
-		float t = (float) sums[v] * task->sum_scale + task->sum_offset;
-		float bound = ((task->base + fr_half_to_float(task->a[v])) +
-					   fr_half_to_float(task->b[v]) * t) +
-					  task->spread * fr_half_to_float(task->e[v]);
+		float r = fr_half_to_float(task->r[v]);
+		float u = fr_half_to_float(task->b[v]) *
+				  ((float) sums[v] * task->sum_scale + task->sum_offset);
+		float s = task->epsilon * fr_half_to_float(task->e[v]);
+		float linear = u + s * task->norm;
+		float bound = (task->base + tighten(linear, u, s, r, task->norm)) +
+					  r * FR_SCAN_MARGIN;
 
 		if (!(task->mask >> v & 1) || !(bound >= task->lowest) ||
 			!(bound <= task->highest))

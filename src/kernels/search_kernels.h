@@ -36,21 +36,27 @@ typedef struct FrScanTask
 	const uint8_t *codes; /* [groups, 32, 4] */
 	const uint8_t *table; /* [groups, 2, 4, 16], 64-byte aligned */
 	size_t groups;
-	const uint16_t *a, *b, *e; /* [32] binary16 */
+	const uint16_t *r, *b, *e; /* [32] binary16 */
 	uint32_t mask;			   /* vectors to look at */
-	/* t = sum * sum_scale + sum_offset
-	 * bound = ((base + a) + b * t) + spread * e */
-	float sum_scale, sum_offset, base, spread;
+	/* u = b * (sum * sum_scale + sum_offset), s = epsilon * e
+	 * y = u + s * norm or, if that is less, the greater root of
+	 *	   (y - u)^2 = s^2 (norm^2 - y^2 / r^2)
+	 * bound = (base + y) + r * FR_SCAN_MARGIN */
+	float sum_scale, sum_offset, base, epsilon, norm;
 	float lowest, highest; /* bounds to report, both included */
 } FrScanTask;
+
+/* The rounding of b to binary16. */
+#define FR_SCAN_MARGIN 0x1p-11f
+
+/* A divisor that is not less is no zero. */
+#define FR_SCAN_TINY 1e-20f
 
 /* What encode_signs adds up, r = x - scale * centroid. */
 typedef struct FrSignSums
 {
-	double r_absolute;	  /* sum of |r| */
-	double r_squared;	  /* sum of r^2 */
-	double r_centroid;	  /* sum of r * c */
-	double sign_centroid; /* sum of sign(r) * c */
+	double r_absolute; /* sum of |r| */
+	double r_squared;  /* sum of r^2 */
 } FrSignSums;
 
 /* The levels of the re-rank code: those with the least squared error for

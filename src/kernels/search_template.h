@@ -191,7 +191,6 @@ encode_signs(const float *x, const int8_t *centroid, float scale, size_t count,
 			 uint8_t *bits, FrSignSums *sums)
 {
 	Vec absolute[REGISTERS] = {{0}}, squared[REGISTERS] = {{0}};
-	Vec product[REGISTERS] = {{0}}, sign_product[REGISTERS] = {{0}};
 	const Vec scales = vec_set(scale);
 
 	for (size_t start = 0; start < count; start += LANES)
@@ -202,21 +201,14 @@ encode_signs(const float *x, const int8_t *centroid, float scale, size_t count,
 		{
 			const Vec c = scales * vec_load_i8(centroid + start + r * VL);
 			const Vec rest = vec_load(x + start + r * VL) - c;
-			const VecInt minus =
-				(VecInt) (rest < 0.0f) & vec_set_int((int) 0x80000000u);
-
 			positive |= vec_signs(rest) << r * VL;
 			absolute[r] += vec_absolute(rest);
 			squared[r] += rest * rest;
-			product[r] += rest * c;
-			sign_product[r] += (Vec) ((VecInt) c ^ minus);
 		}
 		memcpy(bits + start / 8, &positive, sizeof positive);
 	}
 	sums->r_absolute = reduce_lanes(absolute);
 	sums->r_squared = reduce_lanes(squared);
-	sums->r_centroid = reduce_lanes(product);
-	sums->sign_centroid = reduce_lanes(sign_product);
 }
 
 /* The level next to x: its nibble, and itself. */
@@ -341,27 +333,57 @@ scan_sums(const uint8_t *codes, const uint8_t *table, size_t groups,
 	memcpy(sums, &found, sizeof found);
 }
 
+/* a where mask, else b */
+ALWAYS_INLINE Vec
+select_lanes(VecInt mask, Vec a, Vec b)
+{
+	return (Vec) (((VecInt) a & mask) | ((VecInt) b & ~mask));
+}
+
 /* What the bounds of a block have in common. */
 typedef struct BoundTerms
 {
-	Vec scale, offset, base, spread;
+	Vec scale, offset, base, epsilon, norm;
 } BoundTerms;
+
+/* The greater root of (y - u)^2 = s^2 (norm^2 - y^2 / r^2), or linear where
+ * that is less. */
+ALWAYS_INLINE Vec
+tighten(Vec linear, Vec u, Vec s, Vec r, Vec norm)
+{
+	const Vec zero = vec_set(0.0f), tiny = vec_set(FR_SCAN_TINY);
+	const Vec r2 = r * r;
+	const Vec sum = r2 + s * s;
+	const Vec divisor = select_lanes((VecInt) (sum > tiny), sum, tiny);
+	const Vec square = r2 * ((norm * norm) * divisor - u * u);
+	const Vec root =
+		vec_sqrt(select_lanes((VecInt) (square > zero), square, zero));
+	const Vec y = (u * r2 + s * root) / divisor;
+
+	return select_lanes((VecInt) (y < linear), y, linear);
+}
 
 /* Report bounds of VL vectors from number first on. */
 ALWAYS_INLINE uint32_t
 report_bounds(const FrScanTask *task, const BoundTerms *terms, Vec sums,
 			  uint32_t first, uint32_t count, float *bounds, uint8_t *vectors)
 {
-	const Vec t = sums * terms->scale + terms->offset;
-	const Vec bound = ((terms->base + vec_load_half(task->a + first)) +
-					   vec_load_half(task->b + first) * t) +
-					  terms->spread * vec_load_half(task->e + first);
-	uint32_t mask =
-		vec_between(task->lowest, bound, task->highest) & task->mask >> first;
+	const Vec r = vec_load_half(task->r + first);
+	const Vec margin = r * vec_set(FR_SCAN_MARGIN);
+	const Vec u =
+		vec_load_half(task->b + first) * (sums * terms->scale + terms->offset);
+	const Vec s = terms->epsilon * vec_load_half(task->e + first);
+	const Vec linear = u + s * terms->norm;
+	uint32_t mask = task->mask >> first;
 	float values[VL];
+	Vec bound = (terms->base + linear) + margin;
 
+	/* Most vectors are too far away by the simpler bound. */
+	mask &= vec_between(task->lowest, bound, __builtin_inff());
 	if (mask == 0)
 		return count;
+	bound = (terms->base + tighten(linear, u, s, r, terms->norm)) + margin;
+	mask &= vec_between(task->lowest, bound, task->highest);
 	vec_store(values, bound);
 	for (; mask != 0; mask &= mask - 1)
 	{
@@ -378,7 +400,7 @@ scan(const FrScanTask *task, float *bounds, uint8_t *vectors)
 {
 	const BoundTerms terms = {vec_set(task->sum_scale),
 							  vec_set(task->sum_offset), vec_set(task->base),
-							  vec_set(task->spread)};
+							  vec_set(task->epsilon), vec_set(task->norm)};
 	const BlockSums sums = block_sums(task->codes, task->table, task->groups);
 	uint32_t count = 0;
 

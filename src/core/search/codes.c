@@ -89,8 +89,7 @@ encode_signs(const FrSearchShape *shape, const FrKernels *kernels,
 	b = (double) fr_half_to_float(b_half);
 	e = error_factor(b, rs, sums.r_squared, 1.0, shape->padded);
 	e = fmax(e, b * MIN_ERROR_RATIO / sqrt((double) shape->padded - 1));
-	put_half(numbers,
-			 half_upwards(sums.r_centroid - b * sums.sign_centroid / root));
+	put_half(numbers, half_upwards(sqrt(sums.r_squared)));
 	put_half(numbers + 2, b_half);
 	put_half(numbers + 4, half_upwards(e));
 }
@@ -195,7 +194,7 @@ fr_block_put(const FrSearchShape *shape, uint8_t *block, uint32_t slot,
 
 	for (uint32_t g = 0; g < shape->padded / 32; g++)
 		memcpy(piece_at(block, g, slot), encoded + (size_t) g * 4, 4);
-	memcpy(block + shape->a_offset + slot * 2, numbers, 2);
+	memcpy(block + shape->r_offset + slot * 2, numbers, 2);
 	memcpy(block + shape->b_offset + slot * 2, numbers + 2, 2);
 	memcpy(block + shape->e_offset + slot * 2, numbers + 4, 2);
 	memcpy(block + shape->rows_offset + slot * sizeof row, &row, sizeof row);
@@ -210,7 +209,7 @@ fr_block_erase(const FrSearchShape *shape, uint8_t *block, uint32_t slot)
 
 	for (uint32_t g = 0; g < shape->padded / 32; g++)
 		memset(piece_at(block, g, slot), 0, 4);
-	memset(block + shape->a_offset + slot * 2, 0, 2);
+	memset(block + shape->r_offset + slot * 2, 0, 2);
 	memset(block + shape->b_offset + slot * 2, 0, 2);
 	memset(block + shape->e_offset + slot * 2, 0, 2);
 	memset(block + shape->rows_offset + slot * sizeof(FrRowId), 0,
@@ -247,7 +246,7 @@ fr_block_is_erased(const FrSearchShape *shape, const uint8_t *block,
 					 shape->filter_width[f]) ||
 			(get_u32(block + shape->nulls_offset[f]) >> slot & 1))
 			return false;
-	return is_zero(block + shape->a_offset + slot * 2, 2) &&
+	return is_zero(block + shape->r_offset + slot * 2, 2) &&
 		   is_zero(block + shape->b_offset + slot * 2, 2) &&
 		   is_zero(block + shape->e_offset + slot * 2, 2) &&
 		   is_zero(block + shape->rows_offset + slot * sizeof(FrRowId),
@@ -273,7 +272,7 @@ fr_block_get(const FrSearchShape *shape, const uint8_t *block, uint32_t slot,
 	for (uint32_t g = 0; g < shape->padded / 32; g++)
 		memcpy(encoded + (size_t) g * 4,
 			   block + ((size_t) g * FR_SEARCH_BLOCK + slot) * 4, 4);
-	memcpy(numbers, block + shape->a_offset + slot * 2, 2);
+	memcpy(numbers, block + shape->r_offset + slot * 2, 2);
 	memcpy(numbers + 2, block + shape->b_offset + slot * 2, 2);
 	memcpy(numbers + 4, block + shape->e_offset + slot * 2, 2);
 }
@@ -289,15 +288,15 @@ FrStatus
 fr_block_check(const FrSearchShape *shape, const uint8_t *block, uint32_t slot,
 			   FrError *error)
 {
-	const uint16_t a = get_half(block + shape->a_offset + slot * 2);
+	const uint16_t r = get_half(block + shape->r_offset + slot * 2);
 	const uint16_t b = get_half(block + shape->b_offset + slot * 2);
 	const uint16_t e = get_half(block + shape->e_offset + slot * 2);
 
-	if (!fr_half_is_finite(a) || !is_magnitude(b) || !is_magnitude(e))
+	if (!is_magnitude(r) || !is_magnitude(b) || !is_magnitude(e))
 		return fr_fail(error, FR_ERR_CORRUPT,
-					   "The numbers of slot %u are impossible: A = %g, B = "
+					   "The numbers of slot %u are impossible: |r| = %g, B = "
 					   "%g, E = %g.",
-					   slot, (double) fr_half_to_float(a),
+					   slot, (double) fr_half_to_float(r),
 					   (double) fr_half_to_float(b),
 					   (double) fr_half_to_float(e));
 	return FR_OK;

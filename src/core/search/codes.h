@@ -4,10 +4,10 @@
  * x is the rotated unit vector, c the centroid of its list, r = x - c and
  * s = sign(r) / sqrt(P).
  *
- * 1-bit code: sign(r), with A, B, E such that for a unit query q
- *     <x, q> = <c, q> + A + B <s, q> + error,
- *     |error| <= epsilon * E * |q - c| but for a probability that falls like
- *     exp(-epsilon^2 / 2) (README).
+ * 1-bit code: sign(r), with |r|, B, E such that for a unit query q
+ *     <x, q> = <c, q> + y,  y = B <s, q> + error,
+ *     |error| <= epsilon * E * sqrt(1 - y^2 / |r|^2) but for a probability
+ *     that falls like exp(-epsilon^2 / 2) (README).
  * Re-rank code: v, 4 bits per coordinate of x itself, not of r, so that it may
  * move between lists unchanged; with f and sigma such that
  *     <x, q> = f <v, q> + error,  |error| <= epsilon * sigma likewise.
@@ -57,7 +57,7 @@ bool fr_block_is_erased(const FrSearchShape *shape, const uint8_t *block,
 FrRowId
 fr_block_row(const FrSearchShape *shape, const uint8_t *block, uint32_t slot);
 
-/* Copy the 1-bit code, A, B and E of a slot to the head of encoded
+/* Copy the 1-bit code, |r|, B and E of a slot to the head of encoded
  * [shape->encoded_rerank_offset bytes]: what fr_code_encode wrote. */
 void fr_block_get(const FrSearchShape *shape, const uint8_t *block,
 				  uint32_t slot, uint8_t *encoded);

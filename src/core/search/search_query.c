@@ -161,6 +161,9 @@ set_table(FrSearchQuery *query)
 	query->table_scale = (float) (step / root);
 	query->table_offset = (float) (-(total + error / PATTERNS * step) / root);
 	query->table_error = (float) (sqrt(squared_error / PATTERNS) * step / root);
+	error = MAX_FACTOR_RATIO * sqrt((double) padded - 1) *
+			(double) query->table_error;
+	query->norm = (float) sqrt(1 + error * error);
 }
 
 void
@@ -189,15 +192,8 @@ fr_search_list(const FrSearchQuery *query, const FrCentroid *centroid)
 		fr_centroid_dot(query->shape, query->kernels, centroid, query->rotated);
 	const float distance2 =
 		fmaxf(fr_centroid_distance2(centroid, product), 0.0f);
-	const double table_error = MAX_FACTOR_RATIO *
-							   sqrt((double) query->shape->padded - 1) *
-							   (double) query->table_error;
 
-	return (FrSearchList){
-		.product = product,
-		.distance = sqrtf(distance2),
-		.spread = query->epsilon_scan *
-				  (float) sqrt((double) distance2 + table_error * table_error)};
+	return (FrSearchList){.product = product, .distance = sqrtf(distance2)};
 }
 
 void
@@ -210,14 +206,15 @@ fr_search_scan_block(const FrSearchQuery *query, const FrSearchList *list,
 		.codes = block,
 		.table = query->table,
 		.groups = shape->padded / FR_SCAN_GROUP,
-		.a = (const void *) (block + shape->a_offset),
+		.r = (const void *) (block + shape->r_offset),
 		.b = (const void *) (block + shape->b_offset),
 		.e = (const void *) (block + shape->e_offset),
 		.mask = mask,
 		.sum_scale = query->table_scale,
 		.sum_offset = query->table_offset,
 		.base = list->product + FR_SEARCH_ROUNDING,
-		.spread = list->spread,
+		.epsilon = query->epsilon_scan,
+		.norm = query->norm,
 		.lowest = lowest,
 		.highest = highest,
 	};

@@ -39,6 +39,7 @@ typedef struct FrSearchQuery
 	float table_scale;	 /* <s, q> = table_scale * sum + table_offset */
 	float table_offset;
 	float table_error; /* standard deviation of that */
+	float norm;		   /* |q|, and what table_error adds to errors */
 } FrSearchQuery;
 
 /* Allocate what a query needs; the shape and kernels must outlive it.  End
@@ -69,8 +70,6 @@ typedef struct FrSearchList
 {
 	float product;	/* <c, q> */
 	float distance; /* |q - c|: lists are read in rising order of it */
-	float spread;	/* factor of E: epsilon times distance, and the table's
-					 * error */
 } FrSearchList;
 
 FrSearchList

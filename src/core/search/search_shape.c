@@ -74,7 +74,7 @@ place_columns(FrSearchShape *shape)
 {
 	uint32_t offset = shape->codes_bytes;
 
-	shape->a_offset = offset;
+	shape->r_offset = offset;
 	offset += FR_SEARCH_BLOCK * HALF_BYTES;
 	shape->b_offset = offset;
 	offset += FR_SEARCH_BLOCK * HALF_BYTES;

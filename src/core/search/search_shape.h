@@ -9,7 +9,7 @@
  *   offset             bytes            content
  *   0                  32 * P / 8       1-bit codes, groups of 32 bits: group
  *                                       g of vector v at (g * 32 + v) * 4
- *   a_offset           32 * 2           A, binary16
+ *   r_offset           32 * 2           |r|, binary16
  *   b_offset           32 * 2           B, binary16
  *   e_offset           32 * 2           E, binary16
  *   rows_offset        32 * 6           row ids (opaque, 6 bytes)
@@ -50,13 +50,13 @@ typedef struct FrSearchShape
 	/* A block of 32 vectors; see above. */
 	uint32_t block_bytes;
 	uint32_t codes_bytes; /* of 32 vectors: 4 * P */
-	uint32_t a_offset, b_offset, e_offset, rows_offset, live_offset;
+	uint32_t r_offset, b_offset, e_offset, rows_offset, live_offset;
 	uint32_t filter_count;
 	uint32_t filter_width[FR_SEARCH_MAX_FILTERS]; /* 1, 2, 4 or 8 bytes */
 	uint32_t filter_offset[FR_SEARCH_MAX_FILTERS];
 	uint32_t nulls_offset[FR_SEARCH_MAX_FILTERS];
 
-	/* One vector's encoding as a flat record (codes.h): 1-bit code, A, B, E,
+	/* One vector's encoding as a flat record (codes.h): 1-bit code, |r|, B, E,
 	 * then the re-rank code. */
 	uint32_t encoded_bytes;
 	uint32_t encoded_rerank_offset;

@@ -38,7 +38,7 @@ c = c_scale * c_int
 r = x - c
 s = np.where(r >= 0, 1.0, -1.0) / np.sqrt(P)
 b = float(np.float16(r @ r / (r @ s)))
-a = half_up(r @ c - b * (s @ c))
+length = half_up(np.sqrt(r @ r))
 e = half_up(max(factor(b, r @ s, r @ r, 1.0), 0.5 * b / np.sqrt(P - 1)))
 code = np.packbits(r >= 0, bitorder="little")
 
@@ -73,11 +73,11 @@ print("""/*
 array("golden_bits", code, 16)
 array("golden_rerank", rerank, 16)
 print("/* clang-format on */\n")
-for name, value in (("a", a), ("b", b), ("e", e), ("f", f), ("sigma", sigma)):
+for name, value in (("r", length), ("b", b), ("e", e), ("f", f), ("sigma", sigma)):
     print("static const uint16_t golden_%s = %d; /* %.6g */"
           % (name, bits(value), float(value)))
 print("static const double golden_estimate = %.9f;"
-      % (c @ q + float(a) + b * (s @ q)))
+      % (c @ q + b * (s @ q)))
 print("static const double golden_rerank_estimate = %.9f;" % (g * (v @ q)))
 print("static const double golden_product = %.9f;" % (x @ q))
 print("static const double golden_distance = %.9f;" % np.linalg.norm(q - c))

@@ -36,12 +36,12 @@ static const uint8_t golden_rerank[] = {
 };
 /* clang-format on */
 
-static const uint16_t golden_a = 45004;	   /* -0.121826 */
+static const uint16_t golden_r = 15516;	   /* 1.15234 */
 static const uint16_t golden_b = 15713;	   /* 1.34473 */
 static const uint16_t golden_e = 10091;	   /* 0.0289764 */
 static const uint16_t golden_f = 15401;	   /* 1.04004 */
 static const uint16_t golden_sigma = 6985; /* 0.00355721 */
-static const double golden_estimate = -0.099045762;
+static const double golden_estimate = 0.022780409;
 static const double golden_rerank_estimate = 0.044470705;
 static const double golden_product = 0.045067892;
 static const double golden_distance = 1.140024323;

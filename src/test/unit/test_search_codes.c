@@ -32,8 +32,8 @@ is_consistent(const FrSearchShape *shape, uint32_t room)
 	uint32_t end = shape->live_offset + 4;
 
 	if (shape->padded < shape->dims || shape->padded % 64 != 0 ||
-		shape->a_offset != 4 * shape->padded ||
-		shape->b_offset != shape->a_offset + 64 ||
+		shape->r_offset != 4 * shape->padded ||
+		shape->b_offset != shape->r_offset + 64 ||
 		shape->e_offset != shape->b_offset + 64 ||
 		shape->rows_offset != shape->e_offset + 64 ||
 		shape->live_offset != shape->rows_offset + 192)
@@ -150,7 +150,7 @@ test_golden(const char *isa)
 	   "%s: the 1-bit code is numpy's", isa);
 	ok(memcmp(rerank, golden_rerank, sizeof golden_rerank) == 0,
 	   "%s: the re-rank code is numpy's", isa);
-	is_int(half_at(numbers), golden_a, "A");
+	is_int(half_at(numbers), golden_r, "|r|");
 	is_int(half_at(numbers + 2), golden_b, "B");
 	/* Rounded up, so that the last place may differ. */
 	ok(abs(half_at(numbers + 4) - golden_e) <= 1, "E");

@@ -4,6 +4,7 @@
  * the bounds within their limits.
  */
 #include "core/search/search_query.h"
+#include "kernels/half.h"
 #include "test/golden/search_codes.h"
 #include "test/unit/search_data.h"
 
@@ -83,10 +84,22 @@ errors_check(const Errors *errors, uint32_t dims, const char *what)
 	const double rms = sqrt(errors->squares / (double) errors->count);
 
 	/* 6,400 normal numbers: rms within 1 +- 5 %, none beyond 5.5 but for one
-	 * in 4,000 runs; the seed is fixed. */
-	ok(rms > 0.9 && rms < 1.05 && errors->greatest < 5.5,
+	 * in 4,000 runs; the seed is fixed.  In few dimensions the errors of one
+	 * rotation hang together. */
+	const double limit = dims < 100 ? 1.08 : 1.05;
+
+	ok(rms > 0.9 && rms < limit && errors->greatest < 5.5,
 	   "%u dimensions, %s: rms %.3f, greatest %.2f of %zu", dims, what, rms,
 	   errors->greatest, errors->count);
+}
+
+static double
+half_of(const uint8_t *block, uint32_t offset, size_t slot)
+{
+	uint16_t half;
+
+	memcpy(&half, block + offset + 2 * slot, sizeof half);
+	return (double) fr_half_to_float(half);
 }
 
 /*
@@ -113,6 +126,7 @@ test_errors(uint32_t dims)
 	float *centre = floats_of(dims), *x = floats_of(dims);
 	float *rotated = floats_of(N * p), *q = floats_of(p);
 	Errors scan = {0}, rerank = {0};
+	size_t contradictions = 0;
 
 	fr_rotation_init(&rotation, &shape, 7, &fr_allocator_malloc, &error);
 	fr_search_query_init(&query, &shape, kernels, &fr_allocator_malloc, &error);
@@ -161,10 +175,22 @@ test_errors(uint32_t dims)
 			for (size_t j = 0; j < 32; j++)
 			{
 				const double s = exact_dot(rotated + (b * 32 + j) * p, q, p);
+				const uint8_t *block = blocks + b * shape.block_bytes;
+				const double r = half_of(block, shape.r_offset, j);
+				const double y = s - (double) list.product;
+				const double margin = r * 0x1p-11 + (double) FR_SEARCH_ROUNDING;
+				const double deviation =
+					half_of(block, shape.e_offset, j) *
+					sqrt((double) (query.norm * query.norm) - y * y / (r * r));
+				const double error = s - ((double) zero.bound[j] - margin);
 				FrSearchRerank closer;
 
-				errors_add(&scan, (s - (double) zero.bound[j]) /
-									  (double) (one.bound[j] - zero.bound[j]));
+				errors_add(&scan, error / deviation);
+				/* The bound is what one deviation allows for. */
+				contradictions += (error > deviation + 2 * margin &&
+								   s < (double) one.bound[j]) ||
+								  (error < deviation - 2 * margin &&
+								   s > (double) one.bound[j]);
 				query.epsilon_rerank = 1;
 				closer = fr_search_rerank(
 					&query,
@@ -177,6 +203,7 @@ test_errors(uint32_t dims)
 		}
 	}
 	errors_check(&scan, dims, "1 bit");
+	is_int((long long) contradictions, 0, "bounds are where errors end");
 	errors_check(&rerank, dims, "4 bits");
 	fr_search_query_fini(&query, &fr_allocator_malloc);
 	fr_rotation_fini(&rotation, &fr_allocator_malloc);
