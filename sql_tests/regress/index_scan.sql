@@ -6,6 +6,7 @@ RESET client_min_messages;
 SET max_parallel_workers_per_gather = 0;
 -- The bounds are statistical: of a million rows one may come late, here none.
 SET faceindex.seed = 1;
+SET jit = off; -- costs of disabled plans would switch it on
 
 -- Photo p of person i: a direction of the person plus one of the photo, from
 -- a hash, so that every server has the same.

@@ -17,16 +17,34 @@
 #include "optimizer/optimizer.h"
 #include "utils/rel.h"
 
+/* Rows to look for with a filter, for each that is expected to be needed. */
+#define FILTER_RESERVE 1.25
+
 static ExecutorStart_hook_type previous_hook;
+
+/* How many rows must come for so many to pass the scan's filter. */
+static double
+allow_for_filter(const IndexScanState *state, double rows)
+{
+	double passing = state->ss.ps.plan->plan_rows;
+	double all = state->ss.ss_currentRelation->rd_rel->reltuples;
+
+	if (!state->ss.ps.qual || passing < 1 || all <= passing)
+		return rows;
+	/* And some more, since no sample of rows is exactly like all. */
+	return FILTER_RESERVE * rows * all / passing;
+}
 
 /* Mark the scan's ORDER BY keys. */
 static void
-mark_scan(IndexScanState *state, uint32 rows, bool is_whole)
+mark_scan(IndexScanState *state, double limit, bool is_whole)
 {
 	Relation index = state->iss_RelationDesc;
+	uint32 rows;
 
 	if (!index || index->rd_indam->ambeginscan != fr_index_begin_scan)
 		return;
+	rows = (uint32) Min(allow_for_filter(state, limit), FR_LIMIT_MAX);
 	for (int i = 0; i < state->iss_NumOrderByKeys; i++)
 		state->iss_OrderByKeys[i].sk_flags |=
 			rows << FR_LIMIT_SHIFT | (is_whole ? FR_LIMIT_IS_WHOLE : 0);

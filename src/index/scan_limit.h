@@ -1,7 +1,7 @@
 /*
  * scan_limit.h: how many rows the query's LIMIT wants of a scan.
  *
- * An access method is not told; so the limit travels in those bits of the
+ * An access method is not told; so the number travels in those bits of the
  * ORDER BY key's flags that belong to the access method.
  */
 #ifndef FR_INDEX_SCAN_LIMIT_H
@@ -16,7 +16,8 @@
 #define FR_LIMIT_MAX	  0x3fff
 #define FR_LIMIT_IS_WHOLE (1 << 30)
 
-/* LIMIT and OFFSET together; 0 = unknown, or more than FR_LIMIT_MAX. */
+/* LIMIT and OFFSET together, and what a filter is expected to drop, at most
+ * FR_LIMIT_MAX; 0 = unknown. */
 static inline uint32
 fr_limit_rows(const ScanKeyData *order_by)
 {

@@ -37,10 +37,11 @@
  * the ten that people ask for when it is not known; with more than the most it
  * would fetch too many of them at once. */
 #define GUESSED_ROWS 12
-#define MOST_WANTED	 1024
+#define MOST_WANTED	 2048
 
-/* Bounds of a scan that goes beyond what was asked at first: it may read all
- * rows, and its bounds must hold for all of them. */
+/* A scan that has looked at that share of the rows may go on to the last, and
+ * its bounds must hold for all of them. */
+#define DEEP_SHARE	 0.25
 #define DEEP_EPSILON 6.0f
 
 /* ---- beginning ---------------------------------------------------------- */
@@ -149,11 +150,7 @@ fr_scan_count_rounds(double rows, double candidates)
 static void
 start_rounds(FrScan *scan, const FrCandidate *after, Size growth)
 {
-	Relation index = scan->descriptor->indexRelation;
-	double code_pages = (double) RelationGetNumberOfBlocks(index) /
-						(1 + scan->shape.rerank_pages);
-	Size capacity =
-		growth * get_first_capacity(code_pages * scan->shape.slots_per_page);
+	Size capacity = growth * get_first_capacity(scan->rows);
 	FrError error = {0};
 
 	fr_index_check_status(
@@ -214,6 +211,8 @@ fr_scan_open_lists(FrScan *scan)
 	scan->reranked = 0;
 	scan->routing_version = meta.routing_version;
 	scan->index_blocks = RelationGetNumberOfBlocks(index);
+	scan->rows = (double) scan->index_blocks / (1 + scan->shape.rerank_pages) *
+				 scan->shape.slots_per_page;
 	scan->plain_pages = 0;
 	scan->stage_end = scan->is_approximate ? fr_search_settings_lists(&meta)
 										   : scan->list_count;
@@ -428,17 +427,17 @@ prepare_round(FrScan *scan)
 				start_rounds(scan, &none, 1);
 			return true;
 		case FR_SCAN_FIRST:
+			if (!wants_another_round(scan))
+				return false;
 			if (scan->is_approximate)
 				go_deep(scan);
-			else if (wants_another_round(scan))
-				leave_first_round(scan);
 			else
-				return false;
+				leave_first_round(scan);
 			return true;
 		case FR_SCAN_ROUNDS:
 			if (!wants_another_round(scan))
 				return false;
-			if (scan->order_by)
+			if (scan->order_by && scan->reranked > DEEP_SHARE * scan->rows)
 				go_deep(scan);
 			else
 				continue_rounds(scan, ROUND_GROWTH);
@@ -451,17 +450,26 @@ prepare_round(FrScan *scan)
 	}
 }
 
+static bool
+read_round(FrScan *scan)
+{
+	if (scan->phase != FR_SCAN_FIRST)
+		return fr_scan_read_lists(scan, 0, scan->stage_end);
+	if (!fr_scan_first_round(scan))
+		return false;
+	if (scan->best_count == scan->wanted || scan->stage_end == scan->list_count)
+		return true;
+	/* The lists that were read have not as many rows as are wanted. */
+	go_deep(scan);
+	return fr_scan_read_lists(scan, 0, scan->stage_end);
+}
+
 bool
 fr_scan_next_round(FrScan *scan)
 {
-	bool is_whole;
-
 	if (!prepare_round(scan))
 		return false;
-	is_whole = scan->phase == FR_SCAN_FIRST
-				   ? fr_scan_first_round(scan)
-				   : fr_scan_read_lists(scan, 0, scan->stage_end);
-	if (!is_whole)
+	if (!read_round(scan))
 		fr_scan_restart(scan);
 	return true;
 }

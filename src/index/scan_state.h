@@ -98,6 +98,7 @@ typedef struct FrScan
 	uint32 list_count;
 	uint32 routing_version;
 	BlockNumber index_blocks; /* at least so many */
+	double rows;			  /* about so many in the index */
 	BlockNumber heap_blocks;  /* of the table, likewise */
 	uint32 stage_end;		  /* lists that this phase reads */
 
