@@ -37,9 +37,9 @@
 
 /* Measured, in units of cpu_operator_cost: scanning a code page, a distance
  * from a centroid, a re-rank code, a row of the table. */
-#define COST_OF_PAGE	 200.0
+#define COST_OF_PAGE	 120.0
 #define COST_OF_CENTROID 16.0
-#define COST_OF_RERANK	 220.0
+#define COST_OF_RERANK	 130.0
 #define COST_OF_ROW		 400.0
 
 /* Photos of the person itself that the estimates of conditions expect: they
@@ -48,7 +48,7 @@
 
 /* Measured: how far bounds of 1-bit codes lie above the similarity, times
  * the square root of the padded dimensions, in deviations of similarities. */
-#define BOUND_DEVIATIONS 44.0
+#define BOUND_DEVIATIONS 42.0
 
 /* What an index looks like to a scan. */
 typedef struct IndexSize
@@ -188,7 +188,7 @@ cost_of_rows(const ScanCost *scan, double wanted)
 		scan->is_bounded ? Max(wanted - PHOTOS_OF_A_PERSON, 0.0) : wanted;
 	double candidates =
 		wanted - strangers + count_candidates(size, scan->rows, strangers);
-	double rounds = fr_scan_count_rounds(size->rows, candidates);
+	double rounds = fr_scan_count_rounds(size->rows, wanted, candidates);
 	double pages =
 		size->rerank_pages > 0
 			? size->rerank_pages * (1 - exp(-candidates / size->rerank_pages))

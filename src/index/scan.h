@@ -18,9 +18,9 @@ extern void fr_index_rescan(IndexScanDesc scan, ScanKey keys, int key_count,
 extern bool fr_index_get_tuple(IndexScanDesc scan, ScanDirection direction);
 extern void fr_index_end_scan(IndexScanDesc scan);
 
-/* scan_rounds.c: how many rounds bring that many candidates of an index of so
- * many rows; for cost.c. */
-extern int fr_scan_count_rounds(double rows, double candidates);
+/* scan_rounds.c: how many rounds bring so many of an index's rows, which takes
+ * that many candidates; for cost.c. */
+extern int fr_scan_count_rounds(double rows, double wanted, double candidates);
 
 /* cost.c */
 extern void fr_index_cost_estimate(PlannerInfo *root, IndexPath *path,

@@ -132,12 +132,14 @@ get_first_capacity(double rows)
 }
 
 int
-fr_scan_count_rounds(double rows, double candidates)
+fr_scan_count_rounds(double rows, double wanted, double candidates)
 {
 	Size largest = get_largest_capacity();
 	Size capacity = get_first_capacity(rows);
 	int rounds = 1;
 
+	if (wanted <= MOST_WANTED)
+		return 1;
 	for (double found = capacity; found < candidates; found += capacity)
 	{
 		capacity = Min(capacity * ROUND_GROWTH, largest);
