@@ -22,6 +22,7 @@
 #include "core/search/kmeans.h"
 #include "core/search/search_query.h"
 #include "core/search/shortlist.h"
+#include "kernels/half.h"
 
 #define NEIGHBOURS 100
 #define PAGE_BYTES 8120
@@ -648,6 +649,33 @@ tail_print(const Tail *tail, const char *what)
 		   (double) tail->above[3] / (double) tail->count);
 }
 
+static double
+half_of(const uint8_t *block, uint32_t offset, uint32_t slot)
+{
+	uint16_t half;
+
+	memcpy(&half, block + offset + 2 * slot, sizeof half);
+	return (double) fr_half_to_float(half);
+}
+
+/* The error of a 1-bit code in standard deviations; bound is that for an
+ * epsilon of 0. */
+static double
+code_error(const FrSearchQuery *query, const FrSearchList *list,
+		   const uint8_t *block, uint32_t slot, double true_similarity,
+		   double bound)
+{
+	const double r = half_of(block, shape.r_offset, slot);
+	const double e = half_of(block, shape.e_offset, slot);
+	const double y = true_similarity - (double) list->product;
+	const double norm = (double) query->norm;
+	const double estimate =
+		bound - (double) FR_SEARCH_ROUNDING - r * (double) FR_SCAN_MARGIN;
+
+	return (true_similarity - estimate) /
+		   (e * sqrt(norm * norm - y * y / (r * r)));
+}
+
 /* True minus estimated similarity over the bound's standard deviation, for
  * some queries and all vectors. */
 static void
@@ -668,7 +696,7 @@ measure_errors(size_t count)
 			for (uint32_t b = first_block[list]; b < first_block[list + 1]; b++)
 			{
 				const uint8_t *block = blocks + (size_t) b * shape.block_bytes;
-				FrSearchHits zero, one;
+				FrSearchHits zero;
 				FrSearchList terms;
 				const uint32_t live = fr_block_live(&shape, block);
 
@@ -676,10 +704,6 @@ measure_errors(size_t count)
 				terms = fr_search_list(&query, centroid_at(list));
 				fr_search_scan_block(&query, &terms, block, live, -INFINITY,
 									 INFINITY, &zero);
-				query.epsilon_scan = 1;
-				terms = fr_search_list(&query, centroid_at(list));
-				fr_search_scan_block(&query, &terms, block, live, -INFINITY,
-									 INFINITY, &one);
 				for (uint32_t i = 0; i < zero.count; i++)
 				{
 					const uint32_t row =
@@ -688,8 +712,8 @@ measure_errors(size_t count)
 					FrSearchRerank closer;
 
 					tail_add(&scan,
-							 (s - (double) zero.bound[i]) /
-								 (double) (one.bound[i] - zero.bound[i]));
+							 code_error(&query, &terms, block, zero.slot[i], s,
+										(double) zero.bound[i]));
 					query.epsilon_rerank = 1;
 					closer = fr_search_rerank(
 						&query, reranks + (size_t) row * shape.rerank_bytes);
