@@ -119,6 +119,51 @@ test_allocation_failures(void)
 			  FR_ERR_LIMIT, &error, "an impossible capacity");
 }
 
+/* What starts behind a place, or at the end of a round that somebody else
+ * made, brings the rest and no more. */
+static void
+test_starts(void)
+{
+	FrShortlist shortlist;
+	FrError error = {0};
+	const FrCandidate after = {.bound = 0.5f, .tag = 2};
+	const FrCandidate none = {.bound = INFINITY};
+	static const float some[] = {0.6f, 0.5f, 0.5f, 0.5f, 0.4f};
+	uint64_t tags[5];
+	size_t count = 0;
+
+	is_status(fr_shortlist_init(&shortlist, 1, &fr_allocator_malloc, &error),
+			  FR_OK, &error, "a shortlist");
+	is_status(fr_shortlist_start_after(&shortlist, &after, 4,
+									   &fr_allocator_malloc, &error),
+			  FR_OK, &error, "behind a place");
+	ok(fr_shortlist_highest(&shortlist) == 0.5f, "nothing above is asked for");
+	for (uint64_t tag = 1; tag <= 5; tag++)
+		fr_shortlist_add(&shortlist, some[tag - 1], tag, row_id(0));
+	for (; fr_shortlist_peek(&shortlist); fr_shortlist_pop(&shortlist))
+		tags[count++] = fr_shortlist_peek(&shortlist)->tag;
+	ok(count == 3 && tags[0] == 3 && tags[1] == 4 && tags[2] == 5,
+	   "ties are told by their tags");
+	fr_shortlist_end_at(&shortlist, 0.5f);
+	ok(!fr_shortlist_peek(&shortlist) && fr_shortlist_is_cut(&shortlist) &&
+		   fr_shortlist_lowest(&shortlist) == 0.5f,
+	   "the end of a round");
+	is_status(
+		fr_shortlist_next_round(&shortlist, 4, &fr_allocator_malloc, &error),
+		FR_OK, &error, "the next one");
+	for (uint64_t tag = 1; tag <= 5; tag++)
+		fr_shortlist_add(&shortlist, some[tag - 1], tag, row_id(0));
+	ok(fr_shortlist_peek(&shortlist) && fr_shortlist_peek(&shortlist)->tag == 5,
+	   "brings what is below");
+	is_status(fr_shortlist_start_after(&shortlist, &none, 4,
+									   &fr_allocator_malloc, &error),
+			  FR_OK, &error, "anew");
+	ok(!fr_shortlist_is_cut(&shortlist) &&
+		   fr_shortlist_highest(&shortlist) == INFINITY,
+	   "without limits");
+	fr_shortlist_fini(&shortlist, &fr_allocator_malloc);
+}
+
 int
 main(void)
 {
@@ -132,5 +177,6 @@ main(void)
 		bounds[i] = 1.0f;
 	run_orders("all equal");
 	test_allocation_failures();
+	test_starts();
 	return tap_done();
 }
