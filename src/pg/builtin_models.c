@@ -40,8 +40,9 @@ static const Builtin builtins[] = {
 							  "{\"flip\": true}", FR_BUILTIN_LICENSE, SOURCE},
 	/* The descriptor of the detector names the landmarks, and that of the
 	 * embedder the detector. */
-	[FR_NETWORK_DETECTOR] = {FR_BUILTIN_DETECTOR, "yunet", "{}",
-							 FR_BUILTIN_LICENSE, SOURCE},
+	[FR_NETWORK_DETECTOR] = {FR_BUILTIN_DETECTOR, "yunet",
+							 "{\"large_faces\": true}", FR_BUILTIN_LICENSE,
+							 SOURCE},
 	[FR_NETWORK_EMBEDDER] = {FR_BUILTIN_EMBEDDER, "mobilefacenet",
 							 "{\"flip\": true}", FR_BUILTIN_LICENSE, SOURCE},
 };

@@ -83,6 +83,8 @@ static const KeySpec keys[] = {
 	 true},
 	{"nms_iou", KEY_REAL, FOR_DETECTOR, AT(core.nms_iou), 0, 1, false},
 	{"landmarks", KEY_MODEL, FOR_DETECTOR, AT(landmarks), 0, 0, true},
+	{"large_faces", KEY_BOOLEAN, FOR_DETECTOR, AT(core.finds_large_faces), 0, 0,
+	 true},
 	{"input_size", KEY_SIZE, FOR_CROPS, AT(core.input_width), 16,
 	 FR_MAX_CROP_SIDE, false},
 	{"alignment", KEY_ALIGNMENT, FOR_CROPS, AT(core.alignment), 0, 0, false},

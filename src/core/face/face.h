@@ -110,7 +110,8 @@ typedef struct FrDescriptor
 	int detection_size; /* longest side given to the detector, 0 = native */
 	int min_face_size;	/* pixels of the picture, shorter side of the box */
 	int max_faces;
-	int size_multiple; /* input sides are padded to a multiple of this */
+	int size_multiple;		/* input sides are padded to a multiple of this */
+	bool finds_large_faces; /* by a second look at the picture made small */
 
 	/* embedders and landmarks */
 	int input_width, input_height;

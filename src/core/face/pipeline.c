@@ -3,11 +3,13 @@
  */
 #include "core/face/pipeline.h"
 
+#include <limits.h>
 #include <math.h>
 
 #include "core/face/align.h"
 #include "core/face/detect.h"
 #include "core/face/embed.h"
+#include "core/face/face_merge.h"
 #include "core/face/landmarks.h"
 #include "core/face/nms.h"
 #include "core/face/photo.h"
@@ -19,6 +21,15 @@
  * this many times. */
 #define REGION_SIDE		  64
 #define MAX_REGION_FACTOR 4.0
+
+/* A detector that finds large faces looks a second time, at the picture with
+ * this longest side, where the first look's is longer than LARGE_FROM.  Of the
+ * second it believes boxes whose shorter side is at least MIN_LARGE: smaller
+ * faces the first look has seen better, up to 1280 / 160 * MIN_LARGE = 192 of
+ * its pixels. */
+#define LARGE_LOOK 160
+#define LARGE_FROM 240
+#define MIN_LARGE  24
 
 /* ---- finding faces ------------------------------------------------------- */
 
@@ -125,15 +136,14 @@ filter_faces(const FrPhoto *photo, int min_face_size, FrFaces *faces)
 	faces->count = kept;
 }
 
-/* Detect in a view, resized to fit_width x fit_height: faces in full-size
- * coordinates, filtered and sorted. */
+/* One look at a view, resized to fit_width x fit_height: faces in full-size
+ * coordinates, of at least min_face_size. */
 static FrStatus
-detect_in_view(FrPhoto *photo, const FrPhotoView *view, int fit_width,
-			   int fit_height, const FrDetector *detector, FrFaces *faces,
-			   FrError *error)
+look_at_view(FrPhoto *photo, const FrPhotoView *view, int fit_width,
+			 int fit_height, int min_face_size, const FrDetector *detector,
+			 FrFaces *faces, FrError *error)
 {
 	const FrImage *image = view->image;
-	int min_face_size = detector->descriptor->min_face_size;
 	double step = view->step * image->width / fit_width;
 	FrImage resized = {0};
 	FrStatus status = FR_OK;
@@ -159,8 +169,61 @@ detect_in_view(FrPhoto *photo, const FrPhotoView *view, int fit_width,
 	for (int i = 0; i < faces->count; i++)
 		map_face(&x, &y, &faces->faces[i]);
 	filter_faces(photo, min_face_size, faces);
-	sort_faces(faces);
 	return FR_OK;
+}
+
+/* Add the faces that are too large for the first look, of the same view at
+ * fit_width x fit_height. */
+static FrStatus
+add_large_faces(FrPhoto *photo, const FrPhotoView *view, int fit_width,
+				int fit_height, const FrDetector *detector, FrFaces *faces,
+				FrError *error)
+{
+	const FrDescriptor *descriptor = detector->descriptor;
+	int longest = fit_width > fit_height ? fit_width : fit_height;
+	double ratio = (double) LARGE_LOOK / longest;
+	int width = (int) fmax(1, floor(fit_width * ratio + 0.5));
+	int height = (int) fmax(1, floor(fit_height * ratio + 0.5));
+	double side = ceil(MIN_LARGE * view->step * view->image->width / width);
+	int min_face_size = (int) fmin(side, INT_MAX);
+	FrFaces large;
+
+	if (!descriptor->finds_large_faces || longest <= LARGE_FROM)
+		return FR_OK;
+	if (min_face_size < descriptor->min_face_size)
+		min_face_size = descriptor->min_face_size;
+
+	FrStatus status = look_at_view(photo, view, width, height, min_face_size,
+								   detector, &large, error);
+
+	if (status != FR_OK)
+		return status;
+	status = fr_faces_merge(faces, &large, descriptor->nms_iou, &photo->cancel,
+							error);
+	fr_faces_destroy(&large);
+	return status;
+}
+
+/* Detect in a view, resized to fit_width x fit_height: faces in full-size
+ * coordinates, filtered and sorted. */
+static FrStatus
+detect_in_view(FrPhoto *photo, const FrPhotoView *view, int fit_width,
+			   int fit_height, const FrDetector *detector, FrFaces *faces,
+			   FrError *error)
+{
+	FrStatus status = look_at_view(photo, view, fit_width, fit_height,
+								   detector->descriptor->min_face_size,
+								   detector, faces, error);
+
+	if (status != FR_OK)
+		return status;
+	status = add_large_faces(photo, view, fit_width, fit_height, detector,
+							 faces, error);
+	if (status != FR_OK)
+		fr_faces_destroy(faces);
+	else
+		sort_faces(faces);
+	return status;
 }
 
 /* All faces of the photo, without pose and quality. */
