@@ -2,7 +2,7 @@
  * check_rows.c: does the index have the rows that the table has?
  *
  * Every row that a snapshot sees, taken before the index was read, must be in
- * the index, once, with codes that are near its embedding; and what the index
+ * the index, once, with the codes of its embedding; and what the index
  * has beyond that must at least point at a line pointer that is in use.
  */
 #include "postgres.h"
@@ -64,8 +64,33 @@ check_duplicates(FrCheck *check)
 
 /* ---- codes -------------------------------------------------------------- */
 
-/* Whether the 1-bit code in a slot is that of the rotated row: but for signs of
- * what is nearly zero, on which instruction sets may differ. */
+/* What differs in a 1-bit code where instruction sets round differently: signs
+ * of what is nearly zero, and the last digits of |r|, B and E, which are not
+ * negative, so that halves are in the order of their bits. */
+#define MAX_SIGNS(padded) ((padded) / 64)
+#define MAX_STEPS		  4
+
+static bool
+are_numbers_close(const uint8 *a, const uint8 *b, uint32 count)
+{
+	for (uint32 i = 0; i < count; i++)
+	{
+		uint16 left;
+		uint16 right;
+
+		memcpy(&left, a + i * sizeof left, sizeof left);
+		memcpy(&right, b + i * sizeof right, sizeof right);
+		if (abs(left - right) > MAX_STEPS)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Whether the 1-bit code in a slot is that of the rotated row.  It is compared
+ * with what it should be, since the bound that it gives proves nothing: it is
+ * one of a probability also for the row itself.
+ */
 static bool
 is_code_of_row(RowCheck *rows, const FrCheckedRow *row, Page page)
 {
@@ -83,28 +108,14 @@ is_code_of_row(RowCheck *rows, const FrCheckedRow *row, Page page)
 				 row->slot % FR_SEARCH_BLOCK, rows->stored);
 	for (uint32 i = 0; i < code_bytes; i++)
 		differences += pg_popcount32(encoder->encoded[i] ^ rows->stored[i]);
-	return differences <= shape->padded / 64;
+	return differences <= MAX_SIGNS(shape->padded) &&
+		   are_numbers_close(
+			   encoder->encoded + code_bytes, rows->stored + code_bytes,
+			   (shape->encoded_rerank_offset - code_bytes) / sizeof(uint16));
 }
 
-/* The bound of a row's similarity with itself, by its 1-bit code. */
-static bool
-is_near_by_code(RowCheck *rows, const FrCheckedRow *row, Page page)
-{
-	const FrCheck *check = rows->check;
-	const uint8 *block =
-		fr_code_block(page, &check->shape, row->slot / FR_SEARCH_BLOCK);
-	FrSearchList list = fr_search_list(
-		&rows->query,
-		fr_routing_centroid(check->routing, FrPageGetSpecial(page)->list));
-	FrSearchHits hits;
-
-	fr_search_scan_block(&rows->query, &list, block,
-						 UINT32_C(1) << row->slot % FR_SEARCH_BLOCK, -INFINITY,
-						 INFINITY, &hits);
-	return hits.count == 1 && hits.bound[0] >= 1.0f - FR_SEARCH_ROUNDING;
-}
-
-/* The same by its re-rank code. */
+/* The bound of a row's similarity with itself, by its re-rank code: its error
+ * vector is orthogonal to the row, so this bound always holds. */
 static bool
 is_near_by_rerank(RowCheck *rows, const FrCheckedRow *row, BlockNumber block)
 {
@@ -127,17 +138,16 @@ check_codes(RowCheck *rows, const FrCheckedRow *row,
 	FrCheck *check = rows->check;
 	Buffer buffer = ReadBuffer(check->index, row->block);
 	BlockNumber rerank;
-	bool is_near;
+	bool is_right;
 
 	fr_row_rotate(&rows->encoder, embedding, rows->encoder.rotated);
 	fr_search_query_set_rotated(&rows->query, rows->encoder.rotated);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	is_near = is_near_by_code(rows, row, BufferGetPage(buffer)) &&
-			  is_code_of_row(rows, row, BufferGetPage(buffer));
+	is_right = is_code_of_row(rows, row, BufferGetPage(buffer));
 	rerank = FrPageGetCodeHeader(BufferGetPage(buffer))
 				 ->rerank[row->slot / check->shape.rerank_per_page];
 	UnlockReleaseBuffer(buffer);
-	if (!is_near)
+	if (!is_right)
 		fr_check_complain(
 			check, row->block, "slot %u: the code is not that of row (%u,%u)",
 			row->slot, (uint32) (row->tid >> 16), (uint16) row->tid);
