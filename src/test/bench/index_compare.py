@@ -253,7 +253,7 @@ class Benchmark:
 
     def copy_database(self):
         """A session in a fresh scratch copy."""
-        self.administer(f"DROP DATABASE IF EXISTS {self.scratch}",
+        self.administer(f"DROP DATABASE IF EXISTS {self.scratch} WITH (FORCE)",
                         f"CREATE DATABASE {self.scratch} TEMPLATE "
                         f"{self.database} STRATEGY file_copy")
         session = self.connect(self.scratch)
