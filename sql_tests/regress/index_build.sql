@@ -339,6 +339,11 @@ SELECT facerec_index_check('crowd_face', true);
 SET faceindex.seed = 360;
 REINDEX INDEX crowd_face;
 SELECT facerec_index_check('crowd_face', true);
+-- nor is any row lost when all are read
+CREATE FUNCTION count_all(probe faceembedding) RETURNS bigint LANGUAGE sql SET enable_seqscan = off SET enable_sort = off AS
+	$$ SELECT count(*) FROM (SELECT FROM crowd ORDER BY embedding <=> probe) f $$;
+SELECT count_all(embedding), count(*) FROM crowd WHERE id <= 50 GROUP BY 1;
+DROP FUNCTION count_all;
 RESET faceindex.seed;
 
 DROP TABLE crowd, gallery, size_before;

@@ -431,7 +431,11 @@ prepare_round(FrScan *scan)
 		case FR_SCAN_FIRST:
 			if (!wants_another_round(scan))
 				return false;
-			if (scan->is_approximate)
+			/* The next round alone may be that share of a small index. */
+			if (scan->is_approximate ||
+				(scan->order_by &&
+				 ROUND_GROWTH * get_first_capacity(scan->rows) >
+					 DEEP_SHARE * scan->rows))
 				go_deep(scan);
 			else
 				leave_first_round(scan);
