@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "kernels/half.h"
+#include "kernels/lane_sum.h"
 #include "kernels/search_kernels.h"
 
 #define LANES	  32
@@ -25,21 +26,6 @@
 
 static const int8_t levels[MAX_LEVEL] = FR_LEVELS;
 static const float level_bounds[MAX_LEVEL - 1] = FR_LEVEL_BOUNDS;
-
-/* Add the lanes: 32 to 8, then 4, 2, 1. */
-static double
-reduce_lanes(const float *lanes)
-{
-	double sums[8];
-
-	for (int i = 0; i < 8; i++)
-		sums[i] = ((double) lanes[i] + (double) lanes[i + 8]) +
-				  ((double) lanes[i + 16] + (double) lanes[i + 24]);
-	for (int width = 4; width > 0; width /= 2)
-		for (int i = 0; i < width; i++)
-			sums[i] += sums[i + width];
-	return sums[0];
-}
 
 /* ---- rotation ----------------------------------------------------------- */
 

@@ -17,24 +17,10 @@
 #include <math.h>
 
 #include "kernels/half.h"
+#include "kernels/lane_sum.h"
 #include "kernels/vector_kernels.h"
 
 #define LANES 32
-
-/* Add the lanes: 32 to 8, then 4, 2, 1. */
-static double
-reduce_lanes(const float *lanes)
-{
-	double sums[8];
-
-	for (int i = 0; i < 8; i++)
-		sums[i] = ((double) lanes[i] + (double) lanes[i + 8]) +
-				  ((double) lanes[i + 16] + (double) lanes[i + 24]);
-	for (int width = 4; width > 0; width /= 2)
-		for (int i = 0; i < width; i++)
-			sums[i] += sums[i + width];
-	return sums[0];
-}
 
 /* The next block of halves as floats, zeros beyond count.  Zeros leave their
  * lanes as they are, for no sum is ever a negative zero. */
