@@ -40,6 +40,13 @@ typedef struct FrFace
 							 * head tilted clockwise as seen */
 } FrFace;
 
+/* Of its box, square pixels. */
+static inline float
+fr_face_area(const FrFace *face)
+{
+	return (face->x1 - face->x0) * (face->y1 - face->y0);
+}
+
 /* A list of faces, largest box area first (ties: higher score first, then
  * upper left first), allocated from allocator. */
 typedef struct FrFaces

@@ -3,7 +3,6 @@
  */
 #include "core/face/face_merge.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "core/face/nms.h"
@@ -15,12 +14,6 @@
 #define PART_SHARE 0.25f
 
 static float
-face_area(const FrFace *face)
-{
-	return (face->x1 - face->x0) * (face->y1 - face->y0);
-}
-
-static float
 iou(const FrFace *a, const FrFace *b)
 {
 	return fr_nms_iou(a->x0, a->y0, a->x1, a->y1, b->x0, b->y0, b->x1, b->y1);
@@ -30,12 +23,12 @@ iou(const FrFace *a, const FrFace *b)
 static bool
 is_part(const FrFace *part, const FrFace *whole)
 {
-	float width = fminf(part->x1, whole->x1) - fmaxf(part->x0, whole->x0);
-	float height = fminf(part->y1, whole->y1) - fmaxf(part->y0, whole->y0);
-	float area = face_area(part);
+	float area = fr_face_area(part);
+	float inside = fr_nms_overlap(part->x0, part->y0, part->x1, part->y1,
+								  whole->x0, whole->y0, whole->x1, whole->y1);
 
-	return width > 0 && height > 0 && width * height >= INNER_SHARE * area &&
-		   area <= PART_SHARE * face_area(whole);
+	return inside > 0 && inside >= INNER_SHARE * area &&
+		   area <= PART_SHARE * fr_face_area(whole);
 }
 
 /* Whether one of the first look's faces is the same and as sure. */

@@ -20,19 +20,23 @@ maxf(float a, float b)
 }
 
 float
-fr_nms_iou(float ax0, float ay0, float ax1, float ay1, float bx0, float by0,
-		   float bx1, float by1)
+fr_nms_overlap(float ax0, float ay0, float ax1, float ay1, float bx0, float by0,
+			   float bx1, float by1)
 {
 	float width = minf(ax1, bx1) - maxf(ax0, bx0);
 	float height = minf(ay1, by1) - maxf(ay0, by0);
 
-	if (!(width > 0 && height > 0))
-		return 0;
+	return width > 0 && height > 0 ? width * height : 0;
+}
 
-	float both = width * height;
+float
+fr_nms_iou(float ax0, float ay0, float ax1, float ay1, float bx0, float by0,
+		   float bx1, float by1)
+{
+	float both = fr_nms_overlap(ax0, ay0, ax1, ay1, bx0, by0, bx1, by1);
 	float either = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - both;
 
-	return either > 0 ? both / either : 0;
+	return both > 0 && either > 0 ? both / either : 0;
 }
 
 static bool

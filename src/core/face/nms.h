@@ -19,6 +19,10 @@ typedef struct FrBoxes
 	float *score;
 } FrBoxes;
 
+/* Area that two rectangles share. */
+float fr_nms_overlap(float ax0, float ay0, float ax1, float ay1, float bx0,
+					 float by0, float bx1, float by1);
+
 /* Intersection over union of two rectangles; 0 when both are empty. */
 float fr_nms_iou(float ax0, float ay0, float ax1, float ay1, float bx0,
 				 float by0, float bx1, float by1);

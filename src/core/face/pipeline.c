@@ -71,17 +71,11 @@ map_face(const AxisMap *x, const AxisMap *y, FrFace *face)
 	}
 }
 
-static inline float
-face_area(const FrFace *face)
-{
-	return (face->x1 - face->x0) * (face->y1 - face->y0);
-}
-
 /* The order of FrFaces: larger, then surer, then upper left first. */
 static bool
 comes_before(const FrFace *a, const FrFace *b)
 {
-	float area_a = face_area(a), area_b = face_area(b);
+	float area_a = fr_face_area(a), area_b = fr_face_area(b);
 
 	if (area_a != area_b)
 		return area_a > area_b;
@@ -362,11 +356,11 @@ is_centre_inside(const Region *region, const FrFace *face)
 static float
 covered_share(const Region *region, const FrFace *face)
 {
-	float width = fminf(region->x1, face->x1) - fmaxf(region->x0, face->x0);
-	float height = fminf(region->y1, face->y1) - fmaxf(region->y0, face->y0);
 	float area = (region->x1 - region->x0) * (region->y1 - region->y0);
 
-	return width > 0 && height > 0 ? width * height / area : 0;
+	return fr_nms_overlap(region->x0, region->y0, region->x1, region->y1,
+						  face->x0, face->y0, face->x1, face->y1) /
+		   area;
 }
 
 /* The face with the largest overlap among those that match the region; -1
