@@ -63,6 +63,11 @@ PREPARE b(faceembedding) AS SELECT id FROM faces WHERE embedding % $1 ORDER BY e
 EXPLAIN (COSTS OFF) EXECUTE b(NULL);
 PREPARE c(faceembedding) AS SELECT count(*) FROM faces WHERE embedding <=> $1 < 0.5;
 EXPLAIN (COSTS OFF) EXECUTE c(NULL);
+-- also when the face is written twice as a subquery; not when these are two faces
+EXPLAIN (COSTS OFF) SELECT id FROM faces WHERE embedding <=> (SELECT embedding FROM faces WHERE id = 7) < 0.5
+	ORDER BY embedding <=> (SELECT embedding FROM faces WHERE id = 7) LIMIT 10;
+EXPLAIN (COSTS OFF) SELECT id FROM faces WHERE embedding % (SELECT embedding FROM faces WHERE id = 7)
+	ORDER BY embedding <=> (SELECT embedding FROM faces WHERE id = 8) LIMIT 10;
 -- LIMIT does not tempt into a sequential scan: few rows are so near
 PREPARE d(faceembedding) AS SELECT id FROM faces WHERE embedding <=> $1 < 0.5 LIMIT 1;
 EXPLAIN (COSTS OFF) EXECUTE d(NULL);

@@ -107,9 +107,41 @@ get_face(Expr *clause)
 	return value;
 }
 
+/* The query of "(SELECT ...)" that sets this parameter, as it was planned;
+ * NULL for other expressions and for those of outer rows. */
+static Query *
+get_scalar_query(PlannerInfo *root, Node *node)
+{
+	ListCell *cell;
+
+	if (!node || !IsA(node, Param) ||
+		castNode(Param, node)->paramkind != PARAM_EXEC)
+		return NULL;
+	foreach (cell, root->init_plans)
+	{
+		SubPlan *plan = lfirst_node(SubPlan, cell);
+
+		if (list_member_int(plan->setParam, castNode(Param, node)->paramid))
+			return list_nth_node(PlannerInfo, root->glob->subroots,
+								 plan->plan_id - 1)
+				->parse;
+	}
+	return NULL;
+}
+
+/* The same face, as far as can be told while planning?  A photo's face is
+ * often written twice, each time as "(SELECT face_embed(...))". */
+static bool
+is_same_face(PlannerInfo *root, Node *a, Node *b)
+{
+	Query *query = get_scalar_query(root, a);
+
+	return equal(a, b) || (query && equal(query, get_scalar_query(root, b)));
+}
+
 /* Does the path bound the distance from the face that it orders by? */
 static bool
-has_bound(IndexPath *path)
+has_bound(PlannerInfo *root, IndexPath *path)
 {
 	Node *face = path->indexorderbys == NIL
 					 ? NULL
@@ -123,20 +155,21 @@ has_bound(IndexPath *path)
 		if (clause->indexcol != FR_EMBEDDING_COLUMN)
 			continue;
 		if (!face ||
-			equal(face,
-				  get_face(
-					  linitial_node(RestrictInfo, clause->indexquals)->clause)))
+			is_same_face(
+				root, face,
+				get_face(
+					linitial_node(RestrictInfo, clause->indexquals)->clause)))
 			return true;
 	}
 	return false;
 }
 
 static bool
-can_scan(IndexPath *path)
+can_scan(PlannerInfo *root, IndexPath *path)
 {
 	int order_count = list_length(path->indexorderbys);
 
-	return order_count == 1 || (order_count == 0 && has_bound(path));
+	return order_count == 1 || (order_count == 0 && has_bound(root, path));
 }
 
 /* ---- cost --------------------------------------------------------------- */
@@ -272,7 +305,7 @@ fr_index_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	*correlation = 0;
 	*pages = info->pages;
 	*selectivity = get_selectivity(root, path, false);
-	if (!can_scan(path))
+	if (!can_scan(root, path))
 	{
 		refuse(path, startup_cost, total_cost);
 		return;
@@ -289,7 +322,7 @@ fr_index_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	scan.page_cost *= charged;
 	scan.rows = Max(1.0, info->rel->tuples * scan.size.fraction *
 							 get_selectivity(root, path, true));
-	scan.is_bounded = has_bound(path);
+	scan.is_bounded = has_bound(root, path);
 	if (!scan.is_bounded)
 		rows_out = scan.rows;
 
