@@ -35,7 +35,7 @@ from detector_scene import move
 from detector_store import Store
 from landmark_crop import SIDE, aligned_matrix, box_matrix, invert, map_points, sample
 from landmark_onnx import load_landmarker
-from landmark_store import EDGE, PATCH, Looker
+from landmark_store import EDGE, Looker, cut_out
 from landmark_view import MIRRORED
 from yunet import overlap
 
@@ -192,15 +192,6 @@ def against_consensus(network, store, folder, detector=None, sizes=(16, 24, 32, 
                 *100 * np.mean(behind, 0), 100 * np.median(behind, 0)[2], len(behind))
         print('    %s  yunet %5.2f of %d faces, again %5.2f of %d' % (
             text, 100 * np.mean(yunet or [0]), len(yunet), 100 * np.mean(again or [0]), len(again)), flush=True)
-
-
-def cut_out(canvas, face):
-    """-> a patch as landmark_store.py has them, the face in it, and the map to it."""
-    face = face.copy()
-    face[[0, 1, *range(4, 14)]] -= EDGE
-    scale, centre = 0.7 * PATCH / face[2:4].max(), face[:2] + face[2:4] / 2
-    matrix = np.column_stack([np.eye(2) * scale, (PATCH - 1) / 2 - scale * centre])
-    return sample(canvas, matrix, PATCH), move(face[None], matrix, False)[0], matrix
 
 
 def look_often(looker, canvases, faces, looks):

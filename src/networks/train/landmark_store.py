@@ -1,15 +1,17 @@
 """Faces with steady landmarks of YuNet: the landmark network's training material.
 
-  python3 landmark_store.py --yunet MODELS --crops STORE [--pictures STORE] --out STORE [--looks 8]
+  python3 landmark_store.py --yunet MODELS --crops STORE [--pictures STORE] --out STORE [--looks 8] [--mosaics N]
   python3 landmark_store.py --yunet MODELS --crops STORE --out STORE --held-out --looks 24 --limit 300
 
 Reads the detector's stores and writes one of the same form with one face per picture of 160x160 pixels: the crops as they
-are, and the faces of the pictures from SMALLEST pixels on. YuNet's landmarks move by 3 to 5 % of the eye distance when a
+are, and the faces of the pictures from SMALLEST pixels on; with --mosaics also faces of so many mosaics of crops, from
+SMALLEST_PASTED pixels on, with what surrounds them there. YuNet's landmarks move by 3 to 5 % of the eye distance when a
 picture is shifted by a few pixels, and the crops are all aligned to one place; so each face is looked at several times, at
-another scale and place each time, half of them mirrored, many faces on one canvas. Between a face and its mirror image
-YuNet differs by about one pixel of the canvas, whatever the size of the face: its numbers count from the edge of the first
-pixel (EDGE), those in the store from its centre. Box and landmarks are the means over the looks. The score's place (column
-14) holds the scatter instead: the mean distance to the mean landmarks in units of the face (`unit`).
+another scale and place each time, half of them mirrored, many faces on one canvas; where it says quite different things, as
+of masks, MORE times as often. Between a face and its mirror image YuNet differs by about one pixel of the canvas, whatever
+the size of the face: its numbers count from the edge of the first pixel (EDGE), those in the store from its centre. Box and
+landmarks are the means over the looks. The score's place (column 14) holds the scatter instead: the mean distance to the
+mean landmarks in units of the face (`unit`).
 """
 import argparse
 import itertools
@@ -17,11 +19,15 @@ import itertools
 import cv2
 import numpy as np
 
+from detector_evaluate import SIDE, Mosaics
 from detector_scene import move
 from detector_store import SURE, Store, StoreWriter
+from landmark_crop import sample
 from yunet import YuNet, overlap
 
-PATCH, SMALLEST, CANVAS, GAP = 160, 40, 640, 6
+PATCH, SMALLEST, SMALLEST_PASTED, CANVAS, GAP = 160, 40, 20, 640, 6
+UNSURE, MORE = 0.08, 3                  # scatter from which faces are looked at again, so many times as often
+MOSAICS_SEED = 12
 EDGE = 0.5                              # YuNet counts from the edge of the first pixel, this code from its centre
 
 
@@ -32,13 +38,24 @@ def unit(faces):
     return np.maximum(eyes, 0.2 * faces[..., 2:4].max(-1))
 
 
+def cut_out(canvas, face):
+    """-> the patch around a face of a picture, the face in it, and the map to it; what is given and returned counts from
+    the edge of the first pixel in the picture, and from its centre in the patch."""
+    face = face.copy()
+    face[[0, 1, *range(4, 14)]] -= EDGE
+    scale, centre = 0.7 * PATCH / face[2:4].max(), face[:2] + face[2:4] / 2
+    matrix = np.column_stack([np.eye(2) * scale, (PATCH - 1) / 2 - scale * centre])
+    return sample(canvas, matrix, PATCH), move(face[None], matrix, False)[0], matrix
+
+
 def patches(store, held_out):
-    """(row, patch, its face roughly) of all faces that are worth it: in a crop the face in the middle."""
+    """(source, name, held out, patch, its face roughly) of all faces that are worth it: in a crop the face in the middle."""
     for row in np.flatnonzero(store.held_out) if held_out else range(len(store)):
         picture, faces = store[row]
+        origin = store.source[row], store.name[row], store.held_out[row]
         if picture.shape[:2] == (PATCH, PATCH):
             centre = faces[:, :2] + faces[:, 2:4] / 2
-            yield row, picture, faces[np.abs(centre - (80, 84)).sum(1).argmin()]
+            yield *origin, picture, faces[np.abs(centre - (80, 84)).sum(1).argmin()]
             continue
         for face in faces[(faces[:, 14] >= SURE) & (faces[:, 2:4].max(1) >= SMALLEST)]:
             scale = min(1.0, 0.7 * PATCH / face[2:4].max())
@@ -47,7 +64,16 @@ def patches(store, held_out):
             matrix = np.array([[1.0, 0, round(PATCH / 2 - centre[0])], [0, 1, round(PATCH / 2 - centre[1])]])
             patch = cv2.warpAffine(small, matrix, (PATCH, PATCH), borderMode=cv2.BORDER_REFLECT_101)
             matrix = np.column_stack([matrix[:, :2] * scale, matrix[:, 2] + (scale - 1) / 2])
-            yield row, patch, move(face[None], matrix, False)[0]
+            yield *origin, patch, move(face[None], matrix, False)[0]
+
+
+def pasted(crops, pictures, mosaics):
+    """The same of the faces of mosaics."""
+    maker = Mosaics(crops, pictures, MOSAICS_SEED)
+    for i in range(mosaics):
+        canvas, faces = maker(SIDE)
+        for face in faces[faces[:, 2:4].max(1) >= SMALLEST_PASTED]:
+            yield 'mosaics', f'mosaic {i}', False, *cut_out(canvas, face)[:2]
 
 
 class Looker:
@@ -109,20 +135,25 @@ def steady(looks, wanted):
     return mean
 
 
-def add(writer, looker, store, args):
-    items = itertools.islice(patches(store, args.held_out), args.limit)
+def look_at(looker, patches, faces, looks):
+    """-> per patch its steady face, or None."""
+    found = [steady(face, looks - looks // 4) for face in looker(patches, faces, looks)]
+    unsure = [i for i, face in enumerate(found) if face is not None and face[14] > UNSURE]
+    again = looker([patches[i] for i in unsure], [found[i] for i in unsure], MORE * looks)
+    for i, face in zip(unsure, again):
+        found[i] = steady(face, MORE * (looks - looks // 4))
+    return found
+
+
+def add(writer, looker, items, looks):
+    """Look at what patches() or pasted() gives, and write it."""
     while group := list(itertools.islice(items, 1500)):
-        flush(writer, looker, store, group, args.looks)
-
-
-def flush(writer, looker, store, group, looks):
-    found = looker([patch for _, patch, _ in group], [face for _, _, face in group], looks)
-    scatter = []
-    for (row, patch, _), faces in zip(group, found):
-        if (face := steady(faces, looks - looks // 4)) is not None:
-            writer.add(store.source[row], store.name[row], store.held_out[row], patch, face[None])
-            scatter.append(face[14])
-    print('faces %d of %d, scatter %.4f' % (len(scatter), len(group), np.mean(scatter or [0])), flush=True)
+        found = look_at(looker, [item[-2] for item in group], [item[-1] for item in group], looks)
+        good = [(item, face) for item, face in zip(group, found) if face is not None]
+        for (*origin, patch, _), face in good:
+            writer.add(*origin, patch, face[None])
+        scatter = np.mean([face[14] for _, face in good] or [0])
+        print('faces %d of %d, scatter %.4f' % (len(good), len(group), scatter), flush=True)
 
 
 def main():
@@ -132,14 +163,17 @@ def main():
     parser.add_argument('--pictures')
     parser.add_argument('--out', required=True)
     parser.add_argument('--looks', type=int, default=8)
+    parser.add_argument('--mosaics', type=int, default=0, help='take the faces of so many (with --pictures)')
     parser.add_argument('--scales', type=float, nargs=2, default=(0.4, 1.4), help='of the pictures on the canvas')
     parser.add_argument('--held-out', action='store_true', help='only what training does not see')
     parser.add_argument('--limit', type=int, help='take so many of each store only')
     args = parser.parse_args()
     looker, writer = Looker(args.yunet, args.scales), StoreWriter(args.out)
-    for path in (args.crops, args.pictures):
-        if path:
-            add(writer, looker, Store(path), args)
+    stores = [Store(path) for path in (args.crops, args.pictures) if path]
+    for store in stores:
+        add(writer, looker, itertools.islice(patches(store, args.held_out), args.limit), args.looks)
+    if args.mosaics:
+        add(writer, looker, pasted(*stores, args.mosaics), args.looks)
     writer.close()
 
 

@@ -139,6 +139,17 @@ def labels_move_along():
     return max(errors) < 0.1
 
 
+def pasted_faces_are_labelled(faces):
+    """In the middle of their pictures, with landmarks inside the box."""
+    import numpy as np
+    from detector_store import Store
+    store = Store(faces)
+    pasted = np.array([store.faces_of(i)[0] for i in np.flatnonzero(store.source == 'mosaics')])
+    box, points = pasted[:, :4], pasted[:, 4:14].reshape(-1, 5, 2) - pasted[:, None, :2]
+    middle = box[:, :2] + box[:, 2:] / 2
+    return len(pasted) and np.abs(middle - 80).max() < 24 and ((points > 0) & (points < box[:, None, 2:])).all()
+
+
 def photo_with_face(crops, folder):
     """A folder with one photo, a crop on grey."""
     import cv2
@@ -155,7 +166,9 @@ def landmarks(args, folder):
     """Steady labels for the detector's crops, a few steps, a stop and a resume, export, a restart from the export."""
     crops, pictures, faces, looks, out, onnx = (os.path.join(folder, name) for name in (
         'crops', 'pictures', 'faces', 'looks', 'landmark_run', 'landmarks.onnx'))
-    run('landmark_store.py', '--yunet', args.models, '--crops', crops, '--out', faces, '--limit', 150)
+    run('landmark_store.py', '--yunet', args.models, '--crops', crops, '--pictures', pictures, '--mosaics', 3, '--out', faces,
+        '--limit', 150)
+    check(pasted_faces_are_labelled(faces), 'faces of mosaics are in their places')
     text = run('landmark_detected.py', '--faces', faces, '--detector', os.path.join(folder, 'detector.onnx'))
     check('found' in text, 'a detector looks at the faces')
     check(views_are_whole(faces), 'views with every kind of damage')
