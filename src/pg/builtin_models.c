@@ -34,15 +34,15 @@ typedef struct Builtin
 } Builtin;
 
 static const Builtin builtins[] = {
-	/* A second pass over the mirrored crop pays for landmarks as for
-	 * embeddings (networks/README, "Landmarks" and "Flip averaging"). */
-	[FR_NETWORK_LANDMARKS] = {FR_BUILTIN_LANDMARKS, "landmarks-5",
-							  "{\"flip\": true}", FR_BUILTIN_LICENSE, SOURCE},
+	[FR_NETWORK_LANDMARKS] = {FR_BUILTIN_LANDMARKS, "landmarks-5", "{}",
+							  FR_BUILTIN_LICENSE, SOURCE},
 	/* The descriptor of the detector names the landmarks, and that of the
 	 * embedder the detector. */
 	[FR_NETWORK_DETECTOR] = {FR_BUILTIN_DETECTOR, "yunet",
 							 "{\"large_faces\": true}", FR_BUILTIN_LICENSE,
 							 SOURCE},
+	/* A second pass over the mirrored crop pays (networks/README, "Flip
+	 * averaging"). */
 	[FR_NETWORK_EMBEDDER] = {FR_BUILTIN_EMBEDDER, "mobilefacenet",
 							 "{\"flip\": true}", FR_BUILTIN_LICENSE, SOURCE},
 };

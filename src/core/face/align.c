@@ -151,6 +151,17 @@ fr_align_box(float x0, float y0, float x1, float y1, int width, int height,
 	return true;
 }
 
+void
+fr_align_widen(FrSimilarity *transform, double margin, int width, int height)
+{
+	double scale = 1 / (1 + margin);
+
+	transform->a *= scale;
+	transform->b *= scale;
+	transform->tx = (transform->tx - width / 2.0) * scale + width / 2.0;
+	transform->ty = (transform->ty - height / 2.0) * scale + height / 2.0;
+}
+
 double
 fr_align_scale(const FrSimilarity *transform)
 {

@@ -28,6 +28,11 @@ bool fr_align_landmarks(const FrPoint landmarks[FR_LANDMARK_COUNT],
 bool fr_align_box(float x0, float y0, float x1, float y1, int width, int height,
 				  FrSimilarity *transform);
 
+/* Make the crop show more on all sides: it becomes larger by a margin, a share
+ * of its size in all, and is reduced to the same width x height. */
+void
+fr_align_widen(FrSimilarity *transform, double margin, int width, int height);
+
 /* Crop pixels per picture pixel. */
 double fr_align_scale(const FrSimilarity *transform);
 

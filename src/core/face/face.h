@@ -124,7 +124,8 @@ typedef struct FrDescriptor
 	int input_width, input_height;
 
 	FrTemplate alignment;
-	float margin; /* of boxes: added to each side in all, as a share of it */
+	float margin; /* around boxes, of landmarks networks around templates, too:
+				   * added to each side in all, as a share of it */
 	bool is_flip_averaged; /* add the embedding of the mirrored crop; landmarks
 							* are averaged */
 } FrDescriptor;

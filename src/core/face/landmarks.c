@@ -112,10 +112,14 @@ find_transform(const FrFace *face, const FrDescriptor *descriptor,
 	int width = descriptor->input_width, height = descriptor->input_height;
 	FrPhotoArea area = fr_photo_area_of(face, descriptor->margin);
 
-	return (!face->lacks_landmarks &&
-			fr_align_landmarks(face->landmarks, descriptor->alignment, width,
-							   height, transform)) ||
-		   fr_align_box((float) area.x0, (float) area.y0, (float) area.x1,
+	if (!face->lacks_landmarks &&
+		fr_align_landmarks(face->landmarks, descriptor->alignment, width,
+						   height, transform))
+	{
+		fr_align_widen(transform, (double) descriptor->margin, width, height);
+		return true;
+	}
+	return fr_align_box((float) area.x0, (float) area.y0, (float) area.x1,
 						(float) area.y1, width, height, transform);
 }
 

@@ -13,12 +13,12 @@
  *   FR_TEMPLATE_BOX  the part of the box and its margin that lies in the
  *                    picture, stretched; from the photo's best pixels
  *   a template       the face aligned by the landmarks that it has, else the
- *                    square around its box and margin; black outside the
- *                    picture; from the pixels of view, which must cover the
- *                    faces
+ *                    square around its box, and the margin; black outside
+ *                    the picture; from the pixels of view, which must cover
+ *                    the faces
  * With flip averaging each landmark is the mean of those in the crop and in its
- * mirror image.  Faces for which no crop can be made, and whose landmarks are unusable,
- * stay as they are.
+ * mirror image.  Faces for which no crop can be made, and whose landmarks are
+ * unusable, stay as they are.
  */
 FrStatus fr_landmarks_find(FrPhoto *photo, const FrPhotoView *view, FrNet *net,
 						   const FrDescriptor *descriptor, FrFace *faces,

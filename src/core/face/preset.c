@@ -101,7 +101,7 @@ static const FrDescriptor presets[] = {
 		.input_width = 64,
 		.input_height = 64,
 		.alignment = FR_TEMPLATE_ARCFACE_112,
-		.margin = 0.1f,
+		.margin = 0.2f,
 	},
 	{
 		.preset = "omz-reid-0095",

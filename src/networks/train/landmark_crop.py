@@ -1,8 +1,9 @@
 """What the landmark network sees of a face: a square of SIDE pixels, by the rules of core/face/landmarks.c.
 
-A face that has landmarks is aligned by them, as for an embedder; a face that has only a box is shown upright, the longer
-side of its box and a margin filling the square. Sampling: where the crop shrinks the picture, blocks of k x k pixels are
-averaged first, k being the whole part of 1 / scale; then bilinear, zeros outside. Matrices are 2x3 similarities from the
+A face that has landmarks is aligned by them, as for an embedder, but with a margin that shows its outline; a face that has
+only a box is shown upright, the longer side of its box and that margin filling the square. Sampling: where the crop shrinks
+the picture, blocks of k x k pixels are averaged first, k being the whole part of 1 / scale; then bilinear, zeros outside.
+Matrices are 2x3 similarities from the
 picture to the crop, pixel centres at integers.
 """
 import cv2
@@ -11,14 +12,19 @@ import numpy as np
 cv2.setNumThreads(1)
 
 SIDE = 64
-MARGIN = 0.1
+MARGIN = 0.2                # share by which the square is larger than the box or the template
 # insightface's five points of a 112 x 112 crop.
 TEMPLATE = np.array([(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)])
 
 
-def aligned_matrix(points, side=SIDE):
+def template(side=SIDE, margin=MARGIN):
+    """The template's points in pixels of a square that shows that margin around it, counted from its edges."""
+    return ((TEMPLATE - 56) / (1 + margin) + 56) * (side / 112)
+
+
+def aligned_matrix(points, side=SIDE, margin=MARGIN):
     """The least-squares similarity (Umeyama, IEEE TPAMI 13(4), 1991) of points [5, 2] to the template."""
-    target = TEMPLATE * (side / 112)
+    target = template(side, margin)
     p, q = points - points.mean(0), target - target.mean(0)
     spread = (p ** 2).sum()
     a, b = (p * q).sum() / spread, (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum() / spread

@@ -17,7 +17,7 @@ from detector_export import fixed_size
 from detector_store import Store
 from landmark_crop import SIDE
 from landmark_onnx import load_landmarker, write_landmarker
-from landmark_view import FaceViews
+from landmark_view import FaceViews, read_detected
 
 NOTE = ('Five landmarks of a face (preset landmarks-5): crop of 64x64, BGR 0..255, to points in 0..1 of it. '
         'Distilled on pictures and crops of which most are for non-commercial research only.')
@@ -27,7 +27,7 @@ TOLERANCE = 0.002
 @torch.no_grad()
 def measure_norms(network, faces, count=60):
     store = Store(faces)
-    views, rows = FaceViews(store, 5), np.flatnonzero(~store.held_out)
+    views, rows = FaceViews(store, 5, detected=read_detected(faces)), np.flatnonzero(~store.held_out)
     for _, _, norm in network.pairs():
         norm.reset_running_stats()
         norm.momentum = None                           # a plain average over the batches

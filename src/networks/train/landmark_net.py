@@ -12,7 +12,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from landmark_crop import SIDE, TEMPLATE
+from landmark_crop import SIDE, template
 from norms import restore_norms
 
 CONFIG = dict(widths=(16, 48, 96, 128), depths=(0, 1, 2, 2))
@@ -42,7 +42,7 @@ class Landmarker(nn.Module):
         side = SIDE >> len(widths)
         self.linear = nn.Linear(widths[-1] * side * side, 10)
         nn.init.normal_(self.linear.weight, 0, 0.002 / HEAD)
-        self.linear.bias.data.copy_(torch.from_numpy(TEMPLATE / 112).flatten())
+        self.linear.bias.data.copy_(torch.from_numpy(template() / SIDE).flatten())
 
     def forward(self, x):
         """-> [n, 10], points in 0..1 of the crop."""

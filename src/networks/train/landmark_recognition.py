@@ -36,7 +36,7 @@ def main():
         points = TEMPLATE + rng.normal(0, args.noise, (5, 2)) * eyes
         better = refine(network, picture, [aligned_matrix(points)], mirror=True)[0]
         for name, where in (('off', points), ('refined', better)):
-            views[name].append(sample(picture, aligned_matrix(where, 112), 112))
+            views[name].append(sample(picture, aligned_matrix(where, 112, 0), 112))
     embeddings = {name: embed(student, np.stack(pictures)) for name, pictures in views.items()}
     for name, values in embeddings.items():
         cosine = (values * embeddings['given']).sum(1).mean().item()

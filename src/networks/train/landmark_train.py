@@ -3,10 +3,10 @@
   python3 landmark_train.py --faces STORE --out RUN [--init landmarks.onnx] [--samples N | --minutes M]
 
 State (every minute, at the end, on SIGTERM and SIGINT): weights, moving average, optimizer, counts. The loss is the mean
-distance in units of that of the eyes, as in landmark_evaluate.py, bent to a square below BEND; faces on which YuNet is
-unsteady count less. STORE.detected.npz, if landmark_detected.py has written it, says where most of the crops start from.
---init also takes a network with fewer layers or channels. The rate stays at its peak and falls linearly to zero over the
-last --cooldown part. With AVX512-BF16 the convolutions run in bfloat16; weights, norms and losses stay float32.
+distance in units of that of the eyes, as in landmark_evaluate.py, bent to a square below BEND. STORE.detected.npz, if
+landmark_detected.py has written it, says where most of the crops start from. --init also takes a network with fewer layers
+or channels. The rate stays at its peak and falls linearly to zero over the last --cooldown part. With AVX512-BF16 the
+convolutions run in bfloat16; weights, norms and losses stay float32.
 """
 import argparse
 import copy
@@ -25,22 +25,14 @@ from helpers import Helpers
 from landmark_crop import SIDE
 from landmark_net import CONFIG, Landmarker
 from landmark_onnx import read_landmarker
-from landmark_view import FaceViews
+from landmark_view import FaceViews, read_detected
 from onnx_graph import has_fast_bf16
 
 BEND = 0.02                    # about what is left of the scatter of YuNet's landmarks in a mean of looks
 CUTS = 4                       # crops from each damaged picture, which costs more than a crop
 USES = 4                       # how often a crop is seen
 REMEMBERED = 6000              # crops that may be seen again
-STEADY, UNSTEADY = 0.1, 0.25  # scatter from which a face counts less, and not at all
-
-
-def read_detected(faces):
-    """What landmark_detected.py has written, or None."""
-    if not os.path.exists(faces + '.detected.npz'):
-        return None
-    with np.load(faces + '.detected.npz') as z:
-        return {name: z[name] for name in z.files}
+UNSTEADY = 0.25                # scatter from which a face is left out
 
 
 class Worker:
@@ -54,11 +46,10 @@ class Worker:
         store, self.rng = Store(args.faces), np.random.default_rng(seed)
         scatter = np.array([store.faces_of(i)[0, 14] for i in range(len(store))])
         self.rows = np.flatnonzero(~store.held_out & (scatter < UNSTEADY))
-        self.weight = np.minimum(1, STEADY / np.maximum(scatter, 1e-6))
         self.views = FaceViews(store, seed, detected=read_detected(args.faces))
         self.made = 0
         self.ring = (np.zeros((REMEMBERED, SIDE, SIDE, 3), np.uint8), np.zeros((REMEMBERED, 5, 2), np.float32),
-                     np.zeros(REMEMBERED, np.float32), np.zeros(REMEMBERED, np.float32))
+                     np.zeros(REMEMBERED, np.float32))
 
     def fresh(self, count):
         """Put so many new views into the ring, in place of the oldest; returns where they are."""
@@ -66,33 +57,31 @@ class Worker:
         crops, points, units = zip(*(view for row in rows for view in self.views(row, CUTS)))
         places = (self.made + np.arange(len(crops))) % REMEMBERED
         self.made += len(crops)
-        values = np.stack(crops), np.stack(points), np.array(units), self.weight[rows].repeat(CUTS)
-        for array, value in zip(self.ring, values):
+        for array, value in zip(self.ring, (np.stack(crops), np.stack(points), np.array(units))):
             array[places] = value
         return places
 
     def batch(self):
-        """-> crops [n, 3, 64, 64], points [n, 10], units [n, 1], weights [n, 1]: new views and remembered ones, half of
-        them mirrored."""
+        """-> crops [n, 3, 64, 64], points [n, 10], units [n, 1]: new views and remembered ones, half of them mirrored."""
         count = self.args.batch if self.made < self.args.batch * USES else self.args.batch // USES
         places = self.fresh(count)
         old = self.rng.integers(0, min(self.made, REMEMBERED), self.args.batch - len(places))
-        crops, points, units, weights = (array[np.concatenate([places, old])] for array in self.ring)
+        crops, points, units = (array[np.concatenate([places, old])] for array in self.ring)
         turned = self.rng.random(len(crops)) < 0.5
         crops[turned] = crops[turned, :, ::-1]
         points[turned] = (points[turned] * (-1, 1) + (1, 0))[:, [1, 0, 2, 4, 3]]
         x = torch.from_numpy(crops).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
-        arrays = points.reshape(-1, 10), units[:, None], weights[:, None]
+        arrays = points.reshape(-1, 10), units[:, None]
         return x.to(self.args.device), *(torch.from_numpy(a).float().to(self.args.device) for a in arrays)
 
     def compute(self):
         """Gradients of one batch; returns the loss, the mean distance, and that of the worst landmark of each face."""
-        x, points, units, weights = self.batch()
+        x, points, units = self.batch()
         device = 'cpu' if self.args.device == 'cpu' else 'cuda'
         with torch.autocast(device, torch.bfloat16, enabled=device != 'cpu' or has_fast_bf16()):
             got = self.net(x)
         error = ((got - points) / units).reshape(-1, 5, 2)
-        loss = (weights * ((error ** 2).sum(2) + BEND ** 2).sqrt()).mean()
+        loss = ((error ** 2).sum(2) + BEND ** 2).sqrt().mean()
         for weight in self.weights:
             weight.grad = None
         loss.backward()

@@ -4,6 +4,8 @@ A face of the store is perhaps mirrored and occluded, reduced to a size of 13 pi
 noise, JPEG) at that size, and then cut out as the pipeline does it: aligned by landmarks that are wrong by some amount,
 or by a box of a turned head that is off and of the wrong size. The labels move along.
 """
+import os
+
 import cv2
 import numpy as np
 
@@ -13,10 +15,18 @@ from landmark_crop import SIDE, aligned_matrix, box_matrix, chain, map_points, s
 from landmark_store import PATCH, unit
 
 MIRRORED = [1, 0, 2, 4, 3]          # landmarks in the mirror image
-DETECTED = 0.7                      # share of the aligned crops that a detector's landmarks align
+DETECTED = 0.9                      # share of the aligned crops that a detector's landmarks align
 WIDE = 0.5, 1.0, 2.5                # the detector's errors are about the first
 MIRROR = np.array([[-1.0, 0, PATCH - 1], [0, 1, 0]])        # faces of this store count from the centres of pixels
 BORDERS = cv2.BORDER_CONSTANT, cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE      # 40, 40 and 20 % of the views
+
+
+def read_detected(faces):
+    """What landmark_detected.py has written, or None."""
+    if not os.path.exists(faces + '.detected.npz'):
+        return None
+    with np.load(faces + '.detected.npz') as z:
+        return {name: z[name] for name in z.files}
 
 
 def _turn(degrees, scale, middle, shift):
@@ -30,7 +40,7 @@ class FaceViews(SceneMaker):
     """`views(row, count)` -> so many (crop uint8 [64, 64, 3], points [5, 2] in 0..1 of it, unit of length in the same),
     cut from one damaged picture in different ways."""
 
-    def __init__(self, store, seed, aligned=0.85, detected=None):
+    def __init__(self, store, seed, aligned=0.92, detected=None):
         self.store, self.aligned, self.detected = store, aligned, detected
         self.rng = np.random.default_rng(seed)
         self.noise = self._noise_planes()

@@ -8,7 +8,7 @@ Needs Python with numpy, OpenCV (to read the PNG) and onnx (to read the
 network's weights).  Pixels are counted from their edges: pixel i covers i to
 i + 1.  A face with landmarks is aligned to ArcFace's template by the
 similarity that least squares gives (complex numbers: q = w p + t), a face
-with a box only is the square around it and a tenth more.  Where a crop's
+with a box only is the square around it; both with a fifth more.  Where a crop's
 pixel is k or more pixels of the picture wide (k whole, at least 2), blocks of
 k x k pixels are averaged and rounded first; they begin one pixel left of and
 above the first pixel that the crop's corner pixels need, and lie inside the
@@ -26,7 +26,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-SIDE = 64
+SIDE, MARGIN = 64, 0.2
 TEMPLATE = np.array([
     38.2946 + 51.6963j, 73.5318 + 51.5014j, 56.0252 + 71.7366j,
     41.5493 + 92.3655j, 70.7299 + 92.2041j]) * SIDE / 112
@@ -38,14 +38,16 @@ def as_points(values):
 
 def fit(points):
     """w, t of the least-squares similarity from points to the template."""
-    p, q = points - points.mean(), TEMPLATE - TEMPLATE.mean()
+    middle = (1 + 1j) * SIDE / 2
+    target = (TEMPLATE - middle) / (1 + MARGIN) + middle
+    p, q = points - points.mean(), target - target.mean()
     w = (q * p.conj()).sum() / (abs(p) ** 2).sum()
-    return w, TEMPLATE.mean() - w * points.mean()
+    return w, target.mean() - w * points.mean()
 
 
 def square(box):
     x0, y0, x1, y1 = box
-    w = SIDE / (max(x1 - x0, y1 - y0) * 1.1)
+    w = SIDE / (max(x1 - x0, y1 - y0) * (1 + MARGIN))
     return w, (1 + 1j) * (SIDE - 1) / 2 - w * complex(x0 + x1, y0 + y1) / 2
 
 
