@@ -3,8 +3,7 @@
 A face that has landmarks is aligned by them, as for an embedder, but with a margin that shows its outline; a face that has
 only a box is shown upright, the longer side of its box and that margin filling the square. Sampling: where the crop shrinks
 the picture, blocks of k x k pixels are averaged first, k being the whole part of 1 / scale; then bilinear, zeros outside.
-Matrices are 2x3 similarities from the
-picture to the crop, pixel centres at integers.
+Matrices are 2x3 similarities from the picture to the crop, pixel centres at integers.
 """
 import cv2
 import numpy as np
@@ -18,7 +17,7 @@ TEMPLATE = np.array([(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366),
 
 
 def template(side=SIDE, margin=MARGIN):
-    """The template's points in pixels of a square that shows that margin around it, counted from its edges."""
+    """Where the template's points are in a square of so many pixels that shows that margin around it."""
     return ((TEMPLATE - 56) / (1 + margin) + 56) * (side / 112)
 
 

@@ -3,9 +3,9 @@
   python3 landmark_recognition.py landmarks.onnx --embedder embedder.onnx --data DATA [--noise 0.07]
 
 The benchmark's crops are aligned by YuNet's landmarks. They are aligned again: by the template's points with each
-coordinate off by --noise of the eye distance ("off"), and by what the network makes of those and their mirror images
-("refined"). Printed are ten-fold accuracies (imfdb8, its good pairs, orl40; one crop) and the mean cosine to the embedding
-of the crop as it was.
+coordinate off by --noise of the eye distance ("off"), by what the network makes of those ("refined"), and of their mirror
+images, too ("mirror"). Printed are ten-fold accuracies (imfdb8, its good pairs, orl40; one crop) and the mean cosine to the
+embedding of the crop as it was.
 """
 import argparse
 import os
@@ -31,11 +31,11 @@ def main():
     benchmark, rng = Benchmark(os.path.join(args.data, 'benchmark')), np.random.default_rng(4)
     network, student = load_landmarker(args.network)[0], load_student(args.embedder)[0]
     eyes = np.linalg.norm(TEMPLATE[0] - TEMPLATE[1])
-    views = dict(given=benchmark.pictures, off=[], refined=[])
+    views = dict(given=benchmark.pictures, off=[], refined=[], mirror=[])
     for picture in benchmark.pictures:
         points = TEMPLATE + rng.normal(0, args.noise, (5, 2)) * eyes
-        better = refine(network, picture, [aligned_matrix(points)], mirror=True)[0]
-        for name, where in (('off', points), ('refined', better)):
+        better = [refine(network, picture, [aligned_matrix(points)], mirror)[0] for mirror in (False, True)]
+        for name, where in zip(('off', 'refined', 'mirror'), (points, *better)):
             views[name].append(sample(picture, aligned_matrix(where, 112, 0), 112))
     embeddings = {name: embed(student, np.stack(pictures)) for name, pictures in views.items()}
     for name, values in embeddings.items():

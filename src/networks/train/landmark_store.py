@@ -67,13 +67,13 @@ def patches(store, held_out):
             yield *origin, patch, move(face[None], matrix, False)[0]
 
 
-def pasted(crops, pictures, mosaics):
+def pasted(crops, pictures, mosaics, held_out):
     """The same of the faces of mosaics."""
-    maker = Mosaics(crops, pictures, MOSAICS_SEED)
+    maker = Mosaics(crops, pictures, MOSAICS_SEED, held_out=held_out)
     for i in range(mosaics):
         canvas, faces = maker(SIDE)
         for face in faces[faces[:, 2:4].max(1) >= SMALLEST_PASTED]:
-            yield 'mosaics', f'mosaic {i}', False, *cut_out(canvas, face)[:2]
+            yield 'mosaics', f'mosaic {i}', held_out, *cut_out(canvas, face)[:2]
 
 
 class Looker:
@@ -168,12 +168,14 @@ def main():
     parser.add_argument('--held-out', action='store_true', help='only what training does not see')
     parser.add_argument('--limit', type=int, help='take so many of each store only')
     args = parser.parse_args()
+    if args.mosaics and not args.pictures:
+        parser.error('--mosaics needs --pictures for what is behind the faces')
     looker, writer = Looker(args.yunet, args.scales), StoreWriter(args.out)
     stores = [Store(path) for path in (args.crops, args.pictures) if path]
     for store in stores:
         add(writer, looker, itertools.islice(patches(store, args.held_out), args.limit), args.looks)
     if args.mosaics:
-        add(writer, looker, pasted(*stores, args.mosaics), args.looks)
+        add(writer, looker, pasted(*stores, args.mosaics, args.held_out), args.looks)
     writer.close()
 
 
