@@ -125,6 +125,28 @@ DELETE FROM mixed;
 INSERT INTO mixed VALUES (1, face(1, dims => 49));
 DROP TABLE mixed;
 
+-- a first row that was rolled back binds the index until VACUUM
+CREATE TABLE stray (id int PRIMARY KEY, embedding faceembedding);
+CREATE INDEX stray_face ON stray USING faceindex (embedding);
+BEGIN;
+INSERT INTO stray VALUES (1, face(1, dims => 16, model => '0badcafe'));
+ROLLBACK;
+INSERT INTO stray VALUES (2, face(2));
+SELECT * FROM look('stray_face');
+VACUUM stray;
+SELECT * FROM look('stray_face');
+SELECT id FROM stray ORDER BY embedding <=> face(2);
+VACUUM stray;
+INSERT INTO stray VALUES (2, face(2));
+SELECT * FROM look('stray_face');
+SELECT id FROM stray ORDER BY embedding <=> face(2);
+-- also one of many in its statement, and the pages are used again
+INSERT INTO stray SELECT least(i, 300), face(i) FROM generate_series(3, 301) i;
+DELETE FROM stray;
+VACUUM (INDEX_CLEANUP on) stray;
+SELECT model, rows, problems FROM look('stray_face');
+DROP TABLE stray;
+
 -- ---- older snapshots --------------------------------------------------------
 
 -- what only they see is not in the index, and they are kept from it

@@ -99,9 +99,10 @@ typedef struct Counts
 	int64 code_pages, rerank_pages, free_pages, retired_pages;
 } Counts;
 
+/* routing is NULL and list_rows is not used as long as the index has no row. */
 static void
-count_page(const FrSearchShape *shape, const FrRouting *routing, Page page,
-		   Counts *counts, int64 *list_rows)
+count_page(const FrRouting *routing, Page page, Counts *counts,
+		   int64 *list_rows)
 {
 	const FrPageSpecial *special =
 		PageIsNew(page) ? NULL : FrPageGetSpecial(page);
@@ -112,7 +113,7 @@ count_page(const FrSearchShape *shape, const FrRouting *routing, Page page,
 		counts->retired_pages += special->retired_xid != 0;
 	else if (special->kind != FR_PAGE_CODE && special->kind != FR_PAGE_RERANK)
 		return;
-	else if (special->list >= routing->meta.list_count ||
+	else if (!routing || special->list >= routing->meta.list_count ||
 			 special->generation !=
 				 fr_routing_list(routing, special->list)->generation)
 		counts->retired_pages++;
@@ -124,7 +125,7 @@ count_page(const FrSearchShape *shape, const FrRouting *routing, Page page,
 
 		counts->code_pages++;
 		counts->rows += live;
-		counts->slots += shape->slots_per_page;
+		counts->slots += routing->shape.slots_per_page;
 		list_rows[special->list] += live;
 	}
 }
@@ -134,17 +135,17 @@ count_pages(Relation index, BlockNumber blocks, Counts *counts)
 {
 	BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
 	const FrRouting *cached = fr_index_routing(index, true);
-	FrRouting *routing;
-	int64 *list_rows;
-	Size bytes;
+	uint32 lists = cached ? cached->meta.list_count : 0;
+	int64 *list_rows = palloc0(lists * sizeof(int64));
+	FrRouting *routing = NULL;
 
-	if (!cached)
-		return;
-	bytes = offsetof(FrRouting, entries) +
-			cached->meta.list_count * cached->entry_bytes;
-	routing = palloc(bytes);
-	memcpy(routing, cached, bytes);
-	list_rows = palloc0(routing->meta.list_count * sizeof(int64));
+	if (cached)
+	{
+		Size bytes = offsetof(FrRouting, entries) + lists * cached->entry_bytes;
+
+		routing = palloc(bytes);
+		memcpy(routing, cached, bytes);
+	}
 	for (BlockNumber block = 0; block < blocks; block++)
 	{
 		Buffer buffer;
@@ -153,11 +154,10 @@ count_pages(Relation index, BlockNumber blocks, Counts *counts)
 		buffer = ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_NORMAL,
 									strategy);
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		count_page(&routing->shape, routing, BufferGetPage(buffer), counts,
-				   list_rows);
+		count_page(routing, BufferGetPage(buffer), counts, list_rows);
 		UnlockReleaseBuffer(buffer);
 	}
-	for (uint32 list = 0; list < routing->meta.list_count; list++)
+	for (uint32 list = 0; list < lists; list++)
 		counts->largest_list = Max(counts->largest_list, list_rows[list]);
 	FreeAccessStrategy(strategy);
 }

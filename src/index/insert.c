@@ -32,101 +32,26 @@ typedef struct InsertCache
 typedef struct Insertion
 {
 	Relation index;
+	const FrStoredEmbedding *embedding;
+	const ItemPointerData *tid;
+	InsertCache *cache;
+	MemoryContext context; /* of the statement */
 	FrRouting *routing;
 	FrRowEncoder *encoder; /* has the rotated and the encoded row */
 	uint32 list;
-	const ItemPointerData *tid;
 	FrFilterValues filters;
 	bool has_list_lock; /* share lock of the list: nobody copies it */
 	int stale_tries;	/* that met a page which is not of the list */
 } Insertion;
 
-/* ---- the first row ------------------------------------------------------ */
+/* ---- the routing -------------------------------------------------------- */
 
-/* One list for everything, whose centroid is zero: codes of vectors as they
- * are.  VACUUM makes more of it when there are rows. */
-static void
-init_routing_page(Page page, const FrSearchShape *shape, BlockNumber first)
+static bool
+fits(const FrMetaPage *meta, const FrStoredEmbedding *embedding)
 {
-	char *entries = palloc0(fr_routing_entry_bytes(shape));
-	float *zeros = palloc0(shape->padded * sizeof(float));
-	FrRoutingEntry *entry = (FrRoutingEntry *) entries;
-
-	entry->first = first;
-	entry->insert_page = first;
-	fr_centroid_quantise(shape, zeros, FrRoutingEntryGetCentroid(entry));
-	fr_routing_page_init(page, shape, 0, entries, 1);
-	pfree(entries);
-	pfree(zeros);
-}
-
-/* Make the routing of an empty index, while its meta page is locked. */
-static void
-init_index(Relation index, Buffer meta_buffer, const FrMetaPage *meta)
-{
-	FrSearchShape shape;
-	Buffer routing_buffer;
-	Buffer code_buffer;
-	GenericXLogState *record;
-	FrMetaPage *target;
-
-	fr_index_shape(meta, &shape);
-	routing_buffer = fr_index_new_buffer(index);
-	code_buffer = fr_index_new_buffer(index);
-	record = GenericXLogStart(index);
-	target = FrPageGetMeta(GenericXLogRegisterBuffer(record, meta_buffer, 0));
-	*target = *meta;
-	fr_meta_set_shape(target, &shape);
-	target->identity = fr_meta_identity(target);
-	target->list_count = 1;
-	target->routing_first = BufferGetBlockNumber(routing_buffer);
-	target->routing_pages = 1;
-	target->routing_version++;
-	init_routing_page(GenericXLogRegisterBuffer(record, routing_buffer,
-												GENERIC_XLOG_FULL_IMAGE),
-					  &shape, BufferGetBlockNumber(code_buffer));
-	fr_code_page_init(
-		GenericXLogRegisterBuffer(record, code_buffer, GENERIC_XLOG_FULL_IMAGE),
-		&shape, 0, 0);
-	GenericXLogFinish(record);
-	UnlockReleaseBuffer(code_buffer);
-	UnlockReleaseBuffer(routing_buffer);
-}
-
-/* Write into the meta page what the row is the first to say: the number of
- * dimensions, the model.  Another process may have been faster. */
-static void
-learn_from_row(Relation index, const FrStoredEmbedding *embedding)
-{
-	Buffer buffer;
-	FrMetaPage meta;
-	FrSearchShape shape;
-
-	/* Dimensions that do not fit a page are an error before any lock. */
-	fr_index_read_meta(index, &meta);
-	meta.dims = embedding->dims;
-	fr_index_shape(&meta, &shape);
-	buffer = ReadBuffer(index, FR_INDEX_META_BLOCK);
-	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	fr_index_check_meta(index, BufferGetPage(buffer));
-	meta = *FrPageGetMeta(BufferGetPage(buffer));
-	if (meta.dims == 0)
-	{
-		meta.dims = embedding->dims;
-		meta.fingerprint = embedding->fingerprint;
-		init_index(index, buffer, &meta);
-	}
-	else if (meta.fingerprint == 0 && meta.dims == embedding->dims)
-	{
-		GenericXLogState *record = GenericXLogStart(index);
-		FrMetaPage *target =
-			FrPageGetMeta(GenericXLogRegisterBuffer(record, buffer, 0));
-
-		target->fingerprint = embedding->fingerprint;
-		target->identity = fr_meta_identity(target);
-		GenericXLogFinish(record);
-	}
-	UnlockReleaseBuffer(buffer);
+	return meta->dims == embedding->dims &&
+		   (embedding->fingerprint == 0 ||
+			embedding->fingerprint == meta->fingerprint);
 }
 
 /* The routing of an index that has learned from this row what there is to
@@ -136,15 +61,45 @@ prepare_routing(Relation index, const FrStoredEmbedding *embedding)
 {
 	FrRouting *routing = fr_index_routing(index, false);
 
-	if (unlikely(!routing || (routing->meta.fingerprint == 0 &&
-							  embedding->fingerprint != 0)))
+	/* Others may have learned since, or VACUUM forgotten; also what this row
+	 * has taught. */
+	while (unlikely(!routing || !fits(&routing->meta, embedding)))
 	{
-		learn_from_row(index, embedding);
+		CHECK_FOR_INTERRUPTS();
 		routing = fr_index_routing(index, true);
+		if (routing && fits(&routing->meta, embedding))
+			break;
+		if (routing)
+			fr_row_check_model(index, routing->meta.fingerprint,
+							   routing->meta.dims, embedding);
+		fr_index_learn_model(index, embedding);
 	}
-	fr_row_check_model(index, routing->meta.fingerprint, routing->meta.dims,
-					   embedding);
 	return routing;
+}
+
+/* The encoder of the statement, which is for the shape of one model. */
+static FrRowEncoder *
+get_encoder(InsertCache *cache, MemoryContext context, const FrRouting *routing)
+{
+	FrRowEncoder *encoder = &cache->encoder;
+
+	if (!encoder->encoded || encoder->shape.dims != routing->shape.dims)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(context);
+
+		fr_row_encoder_init(encoder, &routing->shape, routing->meta.seed);
+		MemoryContextSwitchTo(caller);
+	}
+	return encoder;
+}
+
+/* Learn where rows go at present, and rotate this one. */
+static void
+route_row(Insertion *row)
+{
+	row->routing = prepare_routing(row->index, row->embedding);
+	row->encoder = get_encoder(row->cache, row->context, row->routing);
+	fr_row_rotate(row->encoder, row->embedding, row->encoder->rotated);
 }
 
 /* ---- places ------------------------------------------------------------- */
@@ -407,7 +362,8 @@ wait_for_copy(Insertion *row)
 	uint32 generation = fr_routing_list(row->routing, row->list)->generation;
 
 	fr_list_lock(row->index, row->list, ShareLock);
-	row->routing = fr_index_routing(row->index, true);
+	fr_index_forget(row->index);
+	route_row(row);
 	if (fr_routing_list(row->routing, row->list)->generation == generation)
 	{
 		row->has_list_lock = true;
@@ -429,7 +385,7 @@ read_routing_again(Insertion *row)
 	FrRoutingEntry *entry;
 
 	fr_index_forget(row->index);
-	row->routing = fr_index_routing(row->index, true);
+	route_row(row);
 	entry = fr_routing_list(row->routing, row->list);
 	if (entry->generation != generation)
 		row->stale_tries = 0;
@@ -454,6 +410,7 @@ add_row(Insertion *row)
 {
 	Outcome outcome;
 
+	route_row(row);
 	choose_list(row);
 	while ((outcome = walk_right(row)) != DONE)
 	{
@@ -484,43 +441,22 @@ get_cache(IndexInfo *info)
 	return cache;
 }
 
-static FrRowEncoder *
-get_encoder(InsertCache *cache, IndexInfo *info, const FrRouting *routing)
-{
-	if (!cache->encoder.encoded)
-	{
-		MemoryContext caller = MemoryContextSwitchTo(info->ii_Context);
-
-		fr_row_encoder_init(&cache->encoder, &routing->shape,
-							routing->meta.seed);
-		MemoryContextSwitchTo(caller);
-	}
-	return &cache->encoder;
-}
-
 bool
 fr_index_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 				Relation heap, IndexUniqueCheck check_unique,
 				bool index_unchanged, IndexInfo *info)
 {
-	Insertion row = {.index = index, .tid = tid};
-	InsertCache *cache;
+	Insertion row = {.index = index, .tid = tid, .context = info->ii_Context};
 	MemoryContext caller;
-	const FrStoredEmbedding *embedding;
-	FrRowEncoder *encoder;
 
 	if (isnull[FR_EMBEDDING_COLUMN])
 		return false;
-	cache = get_cache(info);
-	caller = MemoryContextSwitchTo(cache->row_context);
-	embedding = fr_row_embedding(values[FR_EMBEDDING_COLUMN]);
-	row.routing = prepare_routing(index, embedding);
-	encoder = get_encoder(cache, info, row.routing);
-	fr_row_rotate(encoder, embedding, encoder->rotated);
-	row.encoder = encoder;
+	row.cache = get_cache(info);
+	caller = MemoryContextSwitchTo(row.cache->row_context);
+	row.embedding = fr_row_embedding(values[FR_EMBEDDING_COLUMN]);
 	fr_row_filters(index, values, isnull, &row.filters);
 	add_row(&row);
 	MemoryContextSwitchTo(caller);
-	MemoryContextReset(cache->row_context);
+	MemoryContextReset(row.cache->row_context);
 	return false;
 }

@@ -335,7 +335,6 @@ read_routing(Relation index, const FrMetaPage *meta)
 			pfree(routing);
 			return NULL;
 		}
-	check_routing(index, routing);
 	return routing;
 }
 
@@ -348,8 +347,6 @@ fr_index_routing(Relation index, bool is_current)
 	if (routing && !is_current)
 		return routing;
 	fr_index_read_meta(index, &meta);
-	if (meta.dims == 0)
-		return NULL;
 	if (routing && routing->meta.routing_version == meta.routing_version)
 	{
 		routing->meta = meta;
@@ -361,6 +358,8 @@ fr_index_routing(Relation index, bool is_current)
 		uint32 version = meta.routing_version;
 
 		CHECK_FOR_INTERRUPTS();
+		if (meta.dims == 0)
+			return NULL;
 		routing = read_routing(index, &meta);
 		fr_index_read_meta(index, &meta);
 		if (routing && meta.routing_version == version)
@@ -373,6 +372,7 @@ fr_index_routing(Relation index, bool is_current)
 			fr_index_corrupt(index, "The routing is not where the meta page "
 									"says.");
 	}
+	check_routing(index, routing);
 	index->rd_amcache = routing;
 	return routing;
 }

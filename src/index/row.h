@@ -52,6 +52,14 @@ extern void fr_row_check_model(Relation index, uint32 fingerprint, int dims,
 							   const FrStoredEmbedding *embedding);
 
 /*
+ * Write into the meta page what the row is the first to say: the number of
+ * dimensions, the model.  Another process may have been faster, also with
+ * another model.
+ */
+extern void
+fr_index_learn_model(Relation index, const FrStoredEmbedding *embedding);
+
+/*
  * ERROR unless an item pointer of the index points at a block that the table
  * has, at least *heap_blocks of them: whoever asks the table for another one
  * would be told that the table is damaged.

@@ -554,7 +554,9 @@ vacuum_index(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	{
 		vacuum_pages(&vacuum);
 		vacuum_lists(&vacuum);
-		if (!callback)
+		if (stats->num_index_tuples == 0)
+			fr_index_forget_model(info->index, &vacuum.recycler);
+		else if (!callback)
 			fr_index_grow(info->index, stats->num_index_tuples, vacuum.lists,
 						  vacuum.meta.list_count, &vacuum.recycler);
 		freed = fr_recycler_finish(&vacuum.recycler);

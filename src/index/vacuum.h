@@ -30,6 +30,12 @@ fr_index_compact(Relation index, const FrMetaPage *meta,
 				 const FrSearchShape *shape, uint32 list, BlockNumber first,
 				 uint32 generation, FrRecycler *recycler);
 
+/*
+ * Make an index of one list that VACUUM found without rows what it was before
+ * its first row, unless one has come meanwhile.
+ */
+extern void fr_index_forget_model(Relation index, FrRecycler *recycler);
+
 /* Lists are added when there should be this many times as many. */
 #define FR_GROWTH 2
 
