@@ -122,6 +122,27 @@ PREPARE e(faceembedding, bigint) AS SELECT id FROM faces WHERE camera = $2 ORDER
 EXPLAIN (COSTS OFF) EXECUTE e(NULL, NULL);
 DROP INDEX faces_camera_embedding;
 DEALLOCATE ALL;
+-- filter columns with one of some values, and of flags
+CREATE INDEX faces_flags ON faces USING faceindex (embedding, camera, (side = 1), side);
+ANALYZE faces;
+SET enable_seqscan = off;
+PREPARE a(faceembedding, int[]) AS SELECT id FROM faces WHERE camera = ANY ($2) AND side IN (0, 1) ORDER BY embedding <=> $1 LIMIT 10;
+EXPLAIN (COSTS OFF) EXECUTE a(NULL, NULL);
+PREPARE b(faceembedding) AS SELECT id FROM faces WHERE (side = 1) IS TRUE AND embedding <=> $1 < 0.5 ORDER BY embedding <=> $1, id LIMIT 10;
+EXPLAIN (COSTS OFF) EXECUTE b(NULL);
+PREPARE c(faceembedding) AS SELECT id FROM faces WHERE (side = 1) IS FALSE AND camera IN (7, 8) AND embedding % $1;
+EXPLAIN (COSTS OFF) EXECUTE c(NULL);
+PREPARE d(faceembedding) AS SELECT f.id FROM faces q, LATERAL (SELECT id FROM faces f WHERE f.camera IN (1, 2) ORDER BY f.embedding <=> q.embedding LIMIT 3) f WHERE q.id < 5;
+EXPLAIN (COSTS OFF) EXECUTE d(NULL);
+-- not what depends on the row
+PREPARE e(faceembedding) AS SELECT id FROM faces WHERE camera = ANY (ARRAY[side, 7]) ORDER BY embedding <=> $1 LIMIT 10;
+EXPLAIN (COSTS OFF) EXECUTE e(NULL);
+-- the nearest to one face of those that match any of some
+PREPARE f(faceembedding, faceembedding[]) AS SELECT id FROM faces WHERE embedding % ANY ($2) ORDER BY embedding <=> $1 LIMIT 10;
+EXPLAIN (COSTS OFF) EXECUTE f(NULL, NULL);
+RESET enable_seqscan;
+DROP INDEX faces_flags;
+DEALLOCATE ALL;
 
 -- joins
 EXPLAIN (COSTS OFF) SELECT q.id, f.id FROM faces q, LATERAL (SELECT id FROM faces f ORDER BY f.embedding <=> q.embedding LIMIT 3) f WHERE q.id < 5;

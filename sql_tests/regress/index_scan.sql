@@ -227,12 +227,20 @@ ANALYZE sightings;
 SELECT condition, c.*
 FROM (VALUES ('camera = 77'), ('camera = 77::bigint'), ('camera = 77::smallint'), ('camera = -1'), ('camera = 4294967373'), ('shop = 65543'), ('shop = 9'), ('shop = 0'), ('shop IS NULL'),
 	('is_indoors'), ('NOT is_indoors AND camera = 77'), ('is_indoors AND camera = 77'), ('day = ''2026-01-03'' AND shop = 2 AND camera = 2'),
-	('camera = NULL'), ('camera = ANY (''{3,77}'')')) AS conditions (condition),
+	('camera = NULL'), ('is_indoors IS TRUE AND camera = 76'), ('is_indoors IS FALSE'), ('is_indoors IS NOT TRUE'),
+	('camera = ANY (''{3,77}'')'), ('shop IN (1, 2, 65537)'), ('shop = ANY (''{NULL,3,3,1}'')'), ('shop = ANY (''{65537,-65535}''::bigint[])'),
+	('camera = ANY (''{}'')'), ('camera = ANY (NULL)'), ('camera = ANY (''{NULL}'')'), ('camera <> ALL (''{3,77}'')'),
+	('camera = ANY (ARRAY(SELECT generate_series(-90, 90, 3)))'), ('camera = ANY (ARRAY(SELECT generate_series(1, 90))) AND shop = ANY (''{7,8}'')'),
+	('day = ANY (''{2026-01-03,2026-01-09}'') AND is_indoors'), ('is_indoors = ANY (''{t,f}'')'),
+	('embedding % ANY (ARRAY[face(3, 1), face(500, 2), NULL])'), ('embedding % ANY (''{}'')'),
+	('embedding <@ ANY (ARRAY[face_within(face(3, 1), 0.5), face_within(face(500, 2), 0.9)]) AND camera IN (1, 77, 2)')) AS conditions (condition),
 	compare('SELECT id FROM sightings WHERE ' || condition || ' ORDER BY embedding <=> face(500, 9), id LIMIT 40') c;
 SELECT condition, c.*
-FROM (VALUES ('camera = 77'), ('NOT is_indoors AND shop = 1')) AS conditions (condition),
+FROM (VALUES ('camera = 77'), ('NOT is_indoors AND shop = 1'), ('camera IN (76, 77)'), ('camera = ANY (ARRAY(SELECT generate_series(1, 99, 2)))')) AS conditions (condition),
 	compare('SELECT id FROM sightings WHERE embedding <=> face(500, 9) < 0.95 AND ' || condition || ' ORDER BY id') c;
 SELECT * FROM compare('SELECT c, f.id FROM generate_series(1, 120, 7) c, LATERAL (SELECT id FROM sightings WHERE camera = c ORDER BY embedding <=> face(500, 9), id LIMIT 3) f ORDER BY c, f.id');
+SELECT * FROM compare('SELECT c, f.id FROM generate_series(1, 120, 7) c, LATERAL (SELECT id FROM sightings WHERE camera IN (5, 50, 70) AND is_indoors ORDER BY embedding <=> face(c, 9), id LIMIT 3) f ORDER BY c, f.id');
+SELECT * FROM compare('SELECT c, f.id FROM generate_series(1, 120, 7) c, LATERAL (SELECT id FROM sightings WHERE camera IN (c, c + 1) ORDER BY embedding <=> face(c, 9), id LIMIT 3) f ORDER BY c, f.id');
 UPDATE sightings SET camera = 5 WHERE id % 11 = 0;
 DELETE FROM sightings WHERE id % 13 = 0;
 VACUUM sightings;
@@ -241,6 +249,11 @@ SELECT * FROM compare('SELECT id FROM sightings WHERE camera = 5 ORDER BY embedd
 SET enable_seqscan = off;
 SET enable_bitmapscan = off;
 EXPLAIN (COSTS OFF) SELECT id FROM sightings WHERE camera = 5;
+SET plan_cache_mode = force_generic_plan;
+PREPARE any_of(faceembedding[]) AS SELECT id FROM sightings WHERE embedding % ANY ($1) AND camera = 5;
+EXPLAIN (COSTS OFF) EXECUTE any_of(NULL);
+DEALLOCATE any_of;
+RESET plan_cache_mode;
 RESET enable_seqscan;
 RESET enable_bitmapscan;
 DROP TABLE sightings;

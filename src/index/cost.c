@@ -92,8 +92,8 @@ measure(IndexOptInfo *info, IndexSize *size)
 
 /* ---- what is asked ------------------------------------------------------ */
 
-/* The face in "embedding % face" and in "embedding <@ face_within(face, c)";
- * NULL when it is not there to be seen. */
+/* The face in "embedding % face" and in "embedding <@ face_within(face, c)", the
+ * range of which it may be; NULL for "= ANY". */
 static Node *
 get_face(Expr *clause)
 {
@@ -152,13 +152,11 @@ has_bound(PlannerInfo *root, IndexPath *path)
 	{
 		IndexClause *clause = lfirst_node(IndexClause, cell);
 
-		if (clause->indexcol != FR_EMBEDDING_COLUMN)
-			continue;
-		if (!face ||
-			is_same_face(
-				root, face,
-				get_face(
-					linitial_node(RestrictInfo, clause->indexquals)->clause)))
+		Node *bounded =
+			get_face(linitial_node(RestrictInfo, clause->indexquals)->clause);
+
+		if (clause->indexcol == FR_EMBEDDING_COLUMN && bounded &&
+			(!face || is_same_face(root, face, bounded)))
 			return true;
 	}
 	return false;

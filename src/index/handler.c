@@ -42,6 +42,8 @@ facerec_faceindex_handler(PG_FUNCTION_ARGS)
 	 * them: the cost estimate refuses scans that have neither an order nor a
 	 * bound on the distance. */
 	routine->amoptionalkey = true;
+	/* Of filter columns; other faces are looked for row by row. */
+	routine->amsearcharray = true;
 	/* VACUUM's passes write what they find; each takes a worker of its own. */
 	routine->amparallelvacuumoptions =
 		VACUUM_OPTION_PARALLEL_BULKDEL | VACUUM_OPTION_PARALLEL_COND_CLEANUP;

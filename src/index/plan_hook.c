@@ -32,6 +32,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
 #include "optimizer/restrictinfo.h"
 #include "utils/fmgroids.h"
@@ -386,8 +387,9 @@ wants_prefix(PlannerInfo *root)
 #endif
 }
 
-/* Let the core make the paths of one index, with companions. */
-static void
+/* Let the core make the paths of one index, with companions; nothing but those
+ * is in the result. */
+static List *
 make_paths(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index,
 		   List *base_companions, List *join_companions)
 {
@@ -395,7 +397,10 @@ make_paths(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index,
 	List *joins = rel->joininfo;
 	List *restrictions = index->indrestrictinfo;
 	List *pathkeys = root->query_pathkeys;
+	List *paths = rel->pathlist;
+	List *result;
 
+	rel->pathlist = NIL;
 	rel->indexlist = list_make1(index);
 	rel->joininfo = add_companions(joins, join_companions);
 	index->indrestrictinfo = add_companions(restrictions, base_companions);
@@ -409,6 +414,18 @@ make_paths(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index,
 	index->indrestrictinfo = restrictions;
 	rel->joininfo = joins;
 	rel->indexlist = indexes;
+	result = rel->pathlist;
+	rel->pathlist = paths;
+	return result;
+}
+
+static void
+add_all_paths(RelOptInfo *rel, List *paths)
+{
+	ListCell *cell;
+
+	foreach (cell, paths)
+		add_path(rel, lfirst(cell));
 }
 
 static void
@@ -418,11 +435,16 @@ consider_index(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 		find_companions(root, index, index->indrestrictinfo);
 	List *join_companions = find_companions(root, index, rel->joininfo);
 
-	if (!base_companions && !join_companions && !wants_prefix(root))
+	List *paths;
+
+	if (!base_companions && !join_companions && !wants_prefix(root) &&
+		!fr_plan_has_filters(root, index))
 		return;
 	correct_row_count(root, rel, base_companions);
 	correct_join_clauses(root, rel, join_companions);
-	make_paths(root, rel, index, base_companions, join_companions);
+	paths = make_paths(root, rel, index, base_companions, join_companions);
+	add_all_paths(rel, paths);
+	add_all_paths(rel, fr_plan_complete_paths(root, paths));
 	correct_parameterizations(root, rel, join_companions);
 }
 

@@ -65,18 +65,37 @@ get_embedding(FrScan *scan, bool *is_null)
 
 /* ---- comparing ---------------------------------------------------------- */
 
+/* As the operator says, for a face or one of an array. */
+static bool
+satisfies_operator(ScanKey key, const FrStoredEmbedding *embedding, Datum value)
+{
+	return DatumGetBool(FunctionCall2Coll(&key->sk_func, key->sk_collation,
+										  PointerGetDatum(embedding), value));
+}
+
+static bool
+satisfies_any(const FrScanBound *bound, const FrStoredEmbedding *embedding)
+{
+	for (int i = 0; i < bound->element_count; i++)
+		if (satisfies_operator(bound->key, embedding, bound->elements[i]))
+			return true;
+	return false;
+}
+
 static bool
 satisfies_bound(FrScan *scan, const FrScanBound *bound,
 				const FrStoredEmbedding *embedding)
 {
-	bool is_unknown = bound->is_match && bound->face->fingerprint == 0 &&
-					  embedding->fingerprint == 0;
+	bool is_unknown;
 
+	if (!bound->face)
+		return satisfies_any(bound, embedding);
 	/* The operator itself says what is wrong. */
+	is_unknown = bound->is_match && bound->face->fingerprint == 0 &&
+				 embedding->fingerprint == 0;
 	if (!fr_stored_is_comparable(embedding, bound->face) || is_unknown)
-		return DatumGetBool(FunctionCall2Coll(
-			&bound->key->sk_func, bound->key->sk_collation,
-			PointerGetDatum(embedding), bound->key->sk_argument));
+		return satisfies_operator(bound->key, embedding,
+								  bound->key->sk_argument);
 	return float8_le(
 		fr_stored_distance(scan->kernels->vector, embedding, bound->face),
 		bound->max_distance);

@@ -13,6 +13,7 @@
 #include "executor/executor.h"
 #include "index/scan_limit.h"
 #include "index/scan_state.h"
+#include "utils/array.h"
 #include "utils/lsyscache.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -36,10 +37,10 @@ add_bound(FrScan *scan, ScanKey key, const FrStoredEmbedding *face,
 {
 	FrScanBound *bound = &scan->bounds[scan->bound_count++];
 
-	bound->key = key;
-	bound->face = face;
-	bound->max_distance = max_distance;
-	bound->is_match = key->sk_strategy == FR_STRATEGY_MATCH;
+	*bound = (FrScanBound){.key = key,
+						   .face = face,
+						   .max_distance = max_distance,
+						   .is_match = key->sk_strategy == FR_STRATEGY_MATCH};
 }
 
 /* embedding <@ range */
@@ -58,25 +59,62 @@ read_range(FrScan *scan, ScanKey key)
 		add_bound(scan, key, get_face(face), DatumGetFloat8(distance));
 }
 
-/* An integer constant of any width as that of a column; false when the column
- * cannot hold it. */
+/* A value as filter columns of that width have it; an integer may be of another
+ * width (else type is InvalidOid).  False when the column cannot hold it. */
 static bool
-convert_integer(Datum value, Oid type, int16 width, uint64 *result)
+convert_value(Datum value, Oid type, int16 width, uint64 *result)
 {
 	int64 integer = type == INT2OID	  ? DatumGetInt16(value)
 					: type == INT4OID ? DatumGetInt32(value)
-									  : DatumGetInt64(value);
+									  : (int64) value;
 	int bits = 8 * width;
 
 	*result = (uint64) integer;
 	if (width == 8)
 		return true;
 	*result &= (UINT64CONST(1) << bits) - 1;
-	return integer >= -(INT64CONST(1) << (bits - 1)) &&
-		   integer < INT64CONST(1) << (bits - 1);
+	return !OidIsValid(type) || (integer >= -(INT64CONST(1) << (bits - 1)) &&
+								 integer < INT64CONST(1) << (bits - 1));
 }
 
-/* column = value */
+/* The values of a key: of "= ANY" those that are not NULL. */
+static Datum *
+get_values(ScanKey key, int *count)
+{
+	Datum *values = &key->sk_argument;
+
+	*count = 1;
+	if (key->sk_flags & SK_SEARCHARRAY)
+	{
+		ArrayType *array = DatumGetArrayTypeP(key->sk_argument);
+		bool *nulls;
+		int present = 0;
+		int16 length;
+		bool is_by_value;
+		char alignment;
+
+		get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &is_by_value,
+							 &alignment);
+		deconstruct_array(array, ARR_ELEMTYPE(array), length, is_by_value,
+						  alignment, &values, &nulls, count);
+		for (int i = 0; i < *count; i++)
+			if (!nulls[i])
+				values[present++] = values[i];
+		*count = present;
+	}
+	return values;
+}
+
+static int
+compare_values(const void *a, const void *b)
+{
+	uint64 left = *(const uint64 *) a;
+	uint64 right = *(const uint64 *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+/* column = value, column = ANY (values) */
 static void
 read_filter(FrScan *scan, ScanKey key)
 {
@@ -85,12 +123,32 @@ read_filter(FrScan *scan, ScanKey key)
 	int column = key->sk_attno - 1;
 	int16 width = TupleDescAttr(RelationGetDescr(index), column)->attlen;
 	Oid type = key->sk_subtype;
+	/* Integers compare across widths, other types only with themselves. */
+	bool is_integer = type == INT2OID || type == INT4OID || type == INT8OID;
+	int count;
+	Datum *values = get_values(key, &count);
 
 	filter->column = column - 1;
-	filter->value = (uint64) key->sk_argument;
-	/* Integers compare across widths, other types only with themselves. */
-	if ((type == INT2OID || type == INT4OID || type == INT8OID) &&
-		!convert_integer(key->sk_argument, type, width, &filter->value))
+	filter->values = palloc(Max(count, 1) * sizeof(uint64));
+	filter->value_count = 0;
+	for (int i = 0; i < count; i++)
+		if (convert_value(values[i], is_integer ? type : InvalidOid, width,
+						  &filter->values[filter->value_count]))
+			filter->value_count++;
+	qsort(filter->values, filter->value_count, sizeof(uint64), compare_values);
+	if (filter->value_count == 0)
+		scan->matches_nothing = true;
+}
+
+/* embedding % ANY (faces) and the like: no bound, only checked. */
+static void
+read_array(FrScan *scan, ScanKey key)
+{
+	FrScanBound *bound = &scan->bounds[scan->bound_count++];
+
+	*bound = (FrScanBound){.key = key};
+	bound->elements = get_values(key, &bound->element_count);
+	if (bound->element_count == 0)
 		scan->matches_nothing = true;
 }
 
@@ -101,6 +159,8 @@ read_key(FrScan *scan, ScanKey key)
 		scan->matches_nothing = true;
 	else if (key->sk_attno > 1)
 		read_filter(scan, key);
+	else if (key->sk_flags & SK_SEARCHARRAY)
+		read_array(scan, key);
 	else if (key->sk_strategy == FR_STRATEGY_RANGE)
 		read_range(scan, key);
 	else
@@ -148,8 +208,9 @@ fr_scan_read_keys(FrScan *scan)
 						"on the distance",
 						RelationGetRelationName(descriptor->indexRelation)),
 				 errdetail("Rows without an embedding are not in the index.")));
-	if (!scan->order_by && scan->bound_count > 0)
-		scan->face = scan->bounds[0].face;
+	for (int i = 0; i < scan->bound_count && !scan->order_by && !scan->face;
+		 i++)
+		scan->face = scan->bounds[i].face;
 }
 
 /* ---- with the index's model --------------------------------------------- */
@@ -210,6 +271,8 @@ fr_scan_bind_keys(FrScan *scan, const FrMetaPage *meta)
 	{
 		FrScanBound *bound = &scan->bounds[i];
 
+		if (!bound->face)
+			continue;
 		if (!fits_index(bound->face, meta) ||
 			(bound->is_match &&
 			 !find_match_distance(scan, bound, meta->fingerprint)))

@@ -28,20 +28,24 @@
 #include "index/index.h"
 #include "index/scan_queue.h"
 
-/* A condition "distance from face at most max_distance". */
+/* A condition "distance from face at most max_distance"; with an array of faces
+ * or of ranges the key says everything. */
 typedef struct FrScanBound
 {
 	ScanKey key;
-	const FrStoredEmbedding *face;
+	const FrStoredEmbedding *face; /* NULL with an array */
 	double max_distance; /* as compared by float8: NaN is beyond all */
 	bool is_match;		 /* of the operator % */
+	Datum *elements;	 /* [element_count] of the array, without NULLs */
+	int element_count;
 } FrScanBound;
 
-/* A condition "filter column equals value". */
+/* A condition "filter column equals one of values". */
 typedef struct FrScanFilter
 {
-	uint32 column; /* of the shape's filter columns */
-	uint64 value;
+	uint32 column;	/* of the shape's filter columns */
+	uint64 *values; /* [value_count], as fr_block_filter_any_mask takes them */
+	uint32 value_count;
 } FrScanFilter;
 
 /* One list as of the start of the scan. */
@@ -210,9 +214,9 @@ fr_scan_block_mask(const FrScan *scan, const uint8 *block)
 	uint32 mask = fr_block_live(&scan->shape, block);
 
 	for (int i = 0; i < scan->filter_count && mask; i++)
-		mask &=
-			fr_block_filter_mask(&scan->shape, block, scan->filters[i].column,
-								 scan->filters[i].value);
+		mask &= fr_block_filter_any_mask(
+			&scan->shape, block, scan->filters[i].column,
+			scan->filters[i].values, scan->filters[i].value_count);
 	return mask;
 }
 

@@ -18,6 +18,9 @@
  * taken into account by a factor of E (search_query.c). */
 #define MIN_ERROR_RATIO 0.5
 
+/* Up to so many values are compared one by one with all slots of a block. */
+#define FEW_VALUES 16
+
 /* ---- encoding ----------------------------------------------------------- */
 
 static uint16_t
@@ -353,6 +356,49 @@ fr_block_filter_mask(const FrSearchShape *shape, const uint8_t *block,
 				<< slot;
 	return mask & fr_block_live(shape, block) &
 		   ~get_u32(block + shape->nulls_offset[filter]);
+}
+
+/* Is a value one of values [count], which rise? */
+static bool
+is_among(uint64_t value, const uint64_t *values, uint32_t count)
+{
+	uint32_t low = 0;
+	uint32_t high = count;
+
+	while (low < high)
+	{
+		uint32_t middle = low + (high - low) / 2;
+
+		if (values[middle] < value)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < count && values[low] == value;
+}
+
+uint32_t
+fr_block_filter_any_mask(const FrSearchShape *shape, const uint8_t *block,
+						 uint32_t filter, const uint64_t *values,
+						 uint32_t count)
+{
+	uint32_t mask = 0;
+
+	if (count <= FEW_VALUES)
+	{
+		for (uint32_t i = 0; i < count; i++)
+			mask |= fr_block_filter_mask(shape, block, filter, values[i]);
+		return mask;
+	}
+	for (uint32_t slot = 0; slot < FR_SEARCH_BLOCK; slot++)
+	{
+		bool is_null;
+		uint64_t value =
+			fr_block_filter_value(shape, block, slot, filter, &is_null);
+
+		mask |= (uint32_t) (!is_null && is_among(value, values, count)) << slot;
+	}
+	return mask & fr_block_live(shape, block);
 }
 
 uint32_t

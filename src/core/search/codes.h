@@ -76,6 +76,12 @@ uint64_t fr_block_filter_value(const FrSearchShape *shape, const uint8_t *block,
 uint32_t fr_block_filter_mask(const FrSearchShape *shape, const uint8_t *block,
 							  uint32_t filter, uint64_t value);
 
+/* The same for one of values [count], which rise; bytes beyond the column's width
+ * are 0. */
+uint32_t fr_block_filter_any_mask(const FrSearchShape *shape,
+								  const uint8_t *block, uint32_t filter,
+								  const uint64_t *values, uint32_t count);
+
 /* Bit v: the live slot v is NULL in the filter column. */
 uint32_t fr_block_null_mask(const FrSearchShape *shape, const uint8_t *block,
 							uint32_t filter);

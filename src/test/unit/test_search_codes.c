@@ -342,6 +342,23 @@ test_filter_masks(void)
 			   "slots with 0");
 		is_int(fr_block_filter_mask(&shape, block, f, 7), 0, "slots with 7");
 		is_int(fr_block_null_mask(&shape, block, f), 2, "slots with NULL");
+
+		/* -3 as the column has it comes last; in between, nothing. */
+		uint64_t values[20] = {0, 3};
+		const uint64_t minus_three =
+			(uint64_t) -3 & UINT64_MAX >> (64 - 8 * widths[f]);
+
+		is_int(fr_block_filter_any_mask(&shape, block, f, values, 2),
+			   0x0c6318c4u, "slots with 0 or 3");
+		for (uint32_t i = 2; i < 19; i++)
+			values[i] = 20 + i;
+		values[19] = minus_three;
+		is_int(fr_block_filter_any_mask(&shape, block, f, values, 20),
+			   0x0e739cc5u, "slots with one of 20 values");
+		is_int(fr_block_filter_any_mask(&shape, block, f, values + 2, 17), 0,
+			   "slots with none of 17");
+		is_int(fr_block_filter_any_mask(&shape, block, f, values, 0), 0,
+			   "slots with one of no value");
 	}
 	free(block);
 	free(encoded);
