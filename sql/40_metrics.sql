@@ -93,6 +93,22 @@ COMMENT ON COLUMN facerec_thresholds_in_force.model IS
 	'embedder, as name@fingerprint';
 COMMENT ON COLUMN facerec_thresholds_in_force.calibrated_as IS
 	'column model of the row in facerec_thresholds: the embedder, or its network';
+COMMENT ON COLUMN facerec_thresholds_in_force.fmr IS
+	'false match rate: share of the pairs of strangers that match';
+COMMENT ON COLUMN facerec_thresholds_in_force.threshold IS
+	'cosine distance up to which two faces match';
+COMMENT ON COLUMN facerec_thresholds_in_force.fnmr IS
+	'false non-match rate: share of the pairs of one person that do not match';
+COMMENT ON COLUMN facerec_thresholds_in_force.n_genuine IS
+	'number of pairs of one person that were compared';
+COMMENT ON COLUMN facerec_thresholds_in_force.n_impostor IS
+	'number of pairs of strangers that were compared';
+COMMENT ON COLUMN facerec_thresholds_in_force.source IS
+	'faces that the calibration rests on';
+COMMENT ON COLUMN facerec_thresholds_in_force.calibrated_at IS
+	'when the pairs were compared';
+COMMENT ON COLUMN facerec_thresholds_in_force.builtin IS
+	'came with the extension';
 GRANT SELECT ON facerec_thresholds_in_force TO PUBLIC;
 
 CREATE FUNCTION face_threshold(model text, fmr float8,

@@ -4,6 +4,9 @@
 CREATE TYPE face_range AS (face faceembedding, distance float8);
 COMMENT ON TYPE face_range IS
 	'the faces whose cosine distance from a face is at most a distance';
+COMMENT ON COLUMN face_range.face IS 'centre of the range';
+COMMENT ON COLUMN face_range.distance IS
+	'greatest cosine distance from the centre';
 
 CREATE FUNCTION face_within(face faceembedding, distance float8)
 	RETURNS face_range
