@@ -26,6 +26,7 @@ wait_standby() {
 }
 answers() { sql "$1" -c 'SET enable_seqscan = off; SET enable_sort = off' -c 'SELECT uses_index()' -c 'SELECT answers(1, 100, 10)' | md5sum; }
 
+sql 5432 -c "CREATE TABLE stray (embedding faceembedding)" -c "CREATE INDEX strays ON stray USING faceindex (embedding)"
 wait_standby
 is "$(answers 5433)" "$(answers 5432)" 'the standby answers as the primary does'
 is "$(check 5433)" '' 'its index is sound'
@@ -36,6 +37,11 @@ loop -c "SELECT add_faces(50, 400)" &
 loop -c "SELECT add_faces(5, 400)" -c "UPDATE face SET embedding = face(person, (1e9 * random())::int) WHERE id % 97 = (96 * random())::int" &
 loop -c "DELETE FROM face WHERE id % 20 = (19 * random())::int OR id < (SELECT max(id) - 8000 FROM face)" -c "VACUUM (INDEX_CLEANUP on) face" -c "SELECT pg_sleep(0.05)" &
 loop -c "REINDEX INDEX CONCURRENTLY people" -c "SELECT pg_sleep(0.5)" &
+# an index that is filled, emptied and forgotten
+loop -c "BEGIN" -c "INSERT INTO stray SELECT face(i) FROM generate_series(1, 900) i" -c "ROLLBACK" -c "VACUUM (INDEX_CLEANUP on) stray" &
+while [ $SECONDS -lt $end ]; do
+	sql 5433 -c "SET enable_seqscan = off; SET enable_sort = off" -c "SELECT count(*) FROM (SELECT FROM stray ORDER BY embedding <=> face(1, 0)) f" >>"$dir/strays" 2>&1 || true
+done &
 for reader in 1 2; do
 	while [ $SECONDS -lt $end ]; do
 		person=$((RANDOM % 380))
@@ -46,6 +52,7 @@ done
 wait
 echo "# $(cat "$dir"/times.* | wc -l) comparisons on the standby"
 is "$(cat "$dir"/found.* | head -n 3)" '' 'while the primary works, the standby finds what a scan finds'
+is "$(sort "$dir/strays" | uniq)" 0 'nor does it see rows that were rolled back, or errors'
 is "$(grep ERROR "$dir/errors" | grep -v deadlock | head -n 3)" '' 'nothing fails on the primary'
 
 # A cursor of the standby, opened when rows are dead that the primary then

@@ -12,7 +12,7 @@ seed=${FACEREC_SEED:-20260101}
 echo "# FACEREC_SEED=$seed"
 chosen=(next_self next_first next_beyond next_invalid rerank_self rerank_twice rerank_other rerank_beyond rerank_lost
 	live_less live_more lower_zero lower_full lower_odd kind_free kind_rerank kind_meta list generation retired closed
-	zero_code zero_rerank zero_routing swap_code truncate hint_routing hint_beyond first_rerank first_beyond centroid
+	zero_code zero_rerank zero_routing swap_code truncate hint_routing hint_beyond first_rerank first_beyond first_meta centroid
 	meta_magic meta_format meta_dims meta_padded meta_block meta_filters meta_lists meta_routing meta_generation
 	meta_fractions tid_beyond tid_invalid live_bit filter garbage_meta garbage_routing garbage_code garbage_rerank map)
 # Harmless by themselves, or nothing that the index knows.
@@ -108,6 +108,7 @@ my %do = (
 	truncate => sub { substr($all, -8192 * int($count / 2)) = '' },
 	hint_routing => sub { put($routing, 28, pack 'V', $routing) }, hint_beyond => sub { put($routing, 28, pack 'V', 1e6) },
 	first_rerank => sub { put($routing, 24, pack 'V', $rerank) }, first_beyond => sub { put($routing, 24, pack 'V', 1e6) },
+	first_meta => sub { put($routing, 24, pack 'V', 0) },
 	centroid => sub { put($routing, 40, pack 'f', 1e30) },
 	meta_magic => sub { put(0, 24, 'abcd') }, meta_format => sub { put(0, 28, pack 'v', 99) }, meta_dims => sub { put(0, 30, pack 'v', 65) },
 	meta_padded => sub { put(0, 36, pack 'v', 576); identity() }, meta_block => sub { put(0, 76, pack 'v', 2500); identity() },

@@ -140,7 +140,7 @@ VACUUM stray;
 INSERT INTO stray VALUES (2, face(2));
 SELECT * FROM look('stray_face');
 SELECT id FROM stray ORDER BY embedding <=> face(2);
--- also one of many in its statement, and the pages are used again
+-- also many in one statement
 INSERT INTO stray SELECT least(i, 300), face(i) FROM generate_series(3, 301) i;
 DELETE FROM stray;
 VACUUM (INDEX_CLEANUP on) stray;

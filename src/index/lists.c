@@ -291,7 +291,8 @@ check_routing(Relation index, const FrRouting *routing)
 	{
 		const FrRoutingEntry *entry = fr_routing_list(routing, list);
 
-		if (entry->first >= blocks || entry->insert_page >= blocks)
+		if (entry->first == FR_INDEX_META_BLOCK || entry->first >= blocks ||
+			entry->insert_page >= blocks)
 			fr_index_corrupt(index, "List %u begins at block %u of %u.", list,
 							 entry->first, blocks);
 		if (fr_centroid_check(&routing->shape,

@@ -3,8 +3,8 @@
  *
  * The number of dimensions decides how all pages are laid out, so it can only
  * be forgotten together with them.  That is done for an index of one list, as
- * every index is that was made for an empty table: a first row that was rolled
- * back does not bind it for ever.
+ * those have that were made for an empty table and have not grown: a first row
+ * that was rolled back does not bind it for ever.
  */
 #include "postgres.h"
 
@@ -148,18 +148,39 @@ leave_chain(Relation index, Buffer meta_buffer, Buffer code_buffer)
 	GenericXLogFinish(record);
 }
 
-/* Hand over a code page that was left, with its re-rank pages. */
+/* Hand over a page, if it is what it is said to be. */
 static void
-recycle_chain(Buffer code_buffer, const FrSearchShape *shape,
+recycle_page(Relation index, BlockNumber block, FrPageKind kind, uint32 number,
+			 uint32 generation, FrRecycler *recycler)
+{
+	Buffer buffer;
+	bool is_right;
+
+	if (block == InvalidBlockNumber || block == FR_INDEX_META_BLOCK)
+		return;
+	buffer = fr_index_pin(index, block);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	is_right = fr_page_is(BufferGetPage(buffer), kind, number, generation);
+	UnlockReleaseBuffer(buffer);
+	if (is_right)
+		fr_recycler_add(recycler, block);
+}
+
+/* Hand over a locked code page and its re-rank pages. */
+static void
+recycle_chain(Relation index, Buffer code_buffer, const FrSearchShape *shape,
 			  FrRecycler *recycler)
 {
-	const FrCodePageHeader *header =
-		FrPageGetCodeHeader(BufferGetPage(code_buffer));
+	Page code = BufferGetPage(code_buffer);
+	const BlockNumber *reranks = FrPageGetCodeHeader(code)->rerank;
+	uint32 generation = FrPageGetSpecial(code)->generation;
+	BlockNumber block = BufferGetBlockNumber(code_buffer);
 
-	fr_recycler_add(recycler, BufferGetBlockNumber(code_buffer));
+	fr_recycler_add(recycler, block);
 	for (uint32 i = 0; i < shape->rerank_pages; i++)
-		if (header->rerank[i] != InvalidBlockNumber)
-			fr_recycler_add(recycler, header->rerank[i]);
+		if (reranks[i] != block)
+			recycle_page(index, reranks[i], FR_PAGE_RERANK, 0, generation,
+						 recycler);
 }
 
 void
@@ -187,10 +208,11 @@ fr_index_forget_model(Relation index, FrRecycler *recycler)
 	is_empty = is_empty_chain(BufferGetPage(code_buffer), entry.generation);
 	if (is_empty)
 	{
-		leave_chain(index, meta_buffer, code_buffer);
-		recycle_chain(code_buffer, &shape, recycler);
+		recycle_chain(index, code_buffer, &shape, recycler);
 		for (uint32 i = 0; i < meta.routing_pages; i++)
-			fr_recycler_add(recycler, meta.routing_first + i);
+			recycle_page(index, meta.routing_first + i, FR_PAGE_ROUTING, i, 0,
+						 recycler);
+		leave_chain(index, meta_buffer, code_buffer);
 	}
 	UnlockReleaseBuffer(code_buffer);
 	UnlockReleaseBuffer(meta_buffer);

@@ -111,7 +111,8 @@ fr_row_check_model(Relation index, uint32 fingerprint, int dims,
 			 errhint(
 				 "Embed all photos of a column with the same model: drop the "
 				 "index, replace all embeddings, create the index. If no "
-				 "row is left of the other model, REINDEX.")));
+				 "row is left of the other model, VACUUM (INDEX_CLEANUP on) "
+				 "the table, or REINDEX.")));
 	if (unlikely(dims != embedding->dims))
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("face embedding of %d dimensions does not "
@@ -122,7 +123,8 @@ fr_row_check_model(Relation index, uint32 fingerprint, int dims,
 								  dims),
 						errhint("Drop the index, replace all embeddings, "
 								"create the index. If no row is left of those "
-								"dimensions, REINDEX.")));
+								"dimensions, VACUUM (INDEX_CLEANUP on) the "
+								"table, or REINDEX.")));
 }
 
 /* ---- item pointers ------------------------------------------------------ */

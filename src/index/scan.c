@@ -161,6 +161,8 @@ fr_scan_fetch_nearest(FrScan *scan)
 static bool
 approach_next(FrScan *scan)
 {
+	if (scan->is_exhausted)
+		return false;
 	if (scan->phase == FR_SCAN_START)
 		return fr_scan_next_round(scan);
 	if (!scan->order_by && !fr_scan_queue_is_empty(&scan->found))

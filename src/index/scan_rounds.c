@@ -496,11 +496,19 @@ void
 fr_scan_restart(FrScan *scan)
 {
 	uint32 version = scan->routing_version;
+	uint32 dims = scan->shape.dims;
 
 	scan->nearer.count = 0;
 	scan->found.count = 0;
-	if (!fr_scan_open_lists(scan))
-		elog(ERROR, "faceindex became empty during a scan");
+	if (!fr_scan_open_lists(scan) || scan->shape.dims != dims)
+	{
+		/* VACUUM found no row, and those that came since are too young for
+		 * this snapshot. */
+		scan->is_exhausted = true;
+		scan->list_count = 0;
+		scan->plain_block = InvalidBlockNumber;
+		return;
+	}
 	/* Whatever lets a page be reused replaces the routing first. */
 	if (scan->routing_version == version)
 		fr_index_corrupt(scan->descriptor->indexRelation,

@@ -179,7 +179,8 @@ extern Buffer fr_scan_read_code_page(FrScan *scan, BlockNumber block,
 									 uint32 list, uint32 generation);
 
 /* scan_rounds.c: on a standby, start anew after a page was reused under the
- * scan; rows that were returned will not come again. */
+ * scan, or end if the index was forgotten; rows that were returned will not
+ * come again. */
 extern void fr_scan_restart(FrScan *scan);
 
 /* scan_rounds.c: ERROR when a walk through a list has more steps than the

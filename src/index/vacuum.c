@@ -554,9 +554,10 @@ vacuum_index(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	{
 		vacuum_pages(&vacuum);
 		vacuum_lists(&vacuum);
-		if (stats->num_index_tuples == 0)
+		/* Without a model no VACUUM would find old pages any more. */
+		if (stats->num_index_tuples == 0 && vacuum.retired == 0)
 			fr_index_forget_model(info->index, &vacuum.recycler);
-		else if (!callback)
+		else if (stats->num_index_tuples > 0 && !callback)
 			fr_index_grow(info->index, stats->num_index_tuples, vacuum.lists,
 						  vacuum.meta.list_count, &vacuum.recycler);
 		freed = fr_recycler_finish(&vacuum.recycler);

@@ -84,7 +84,7 @@ def detector(args, folder):
     check(os.path.getsize(crops + '.bin') > 100 * 160 * 160 * 3, 'labelled crops')
     learn = ['--crops', crops, '--pictures', pictures, '--warmup', 20]
     run('detector_train.py', *learn, '--out', out, '--samples', 160)
-    text = run('detector_train.py', *learn, '--out', out, '--samples', 1760, '--cooldown-samples', 800)
+    text = run('detector_train.py', *learn, '--out', out, '--samples', 3360, '--cooldown-samples', 1600)
     check('at 160 samples' in text, 'the detector goes on from its state')
     found = re.findall(r'points ([0-9.]+)', text)
     check(float(found[-1]) < 0.9 * float(found[0]), f'the landmarks come nearer ({found[0]} to {found[-1]})')
