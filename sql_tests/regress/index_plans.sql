@@ -134,6 +134,8 @@ PREPARE c(faceembedding) AS SELECT id FROM faces WHERE (side = 1) IS FALSE AND c
 EXPLAIN (COSTS OFF) EXECUTE c(NULL);
 PREPARE d(faceembedding) AS SELECT f.id FROM faces q, LATERAL (SELECT id FROM faces f WHERE f.camera IN (1, 2) ORDER BY f.embedding <=> q.embedding LIMIT 3) f WHERE q.id < 5;
 EXPLAIN (COSTS OFF) EXECUTE d(NULL);
+PREPARE g(faceembedding, int) AS SELECT id FROM faces WHERE camera >= $2 AND 9 > camera AND side + 0 < 2 ORDER BY embedding <=> $1 LIMIT 10;
+EXPLAIN (COSTS OFF) EXECUTE g(NULL, NULL);
 -- not what depends on the row
 PREPARE e(faceembedding) AS SELECT id FROM faces WHERE camera = ANY (ARRAY[side, 7]) ORDER BY embedding <=> $1 LIMIT 10;
 EXPLAIN (COSTS OFF) EXECUTE e(NULL);

@@ -220,9 +220,10 @@ DROP TABLE twins;
 -- filter columns
 CREATE TABLE sightings AS
 	SELECT i AS id, (i % 100)::bigint AS camera, i % 2 = 0 AS is_indoors, NULLIF(i % 50, 7)::smallint AS shop,
-		date '2026-01-01' + i % 10 AS day, face(i / 4, i) AS embedding
+		date '2026-01-01' + i % 10 AS day, ('{-infinity,2026-05-05 12:00Z,infinity,NULL}'::timestamptz[])[i % 4 + 1] + i % 9 * interval '1 hour' AS at,
+		chr(i % 26 + 97)::"char" AS kind, ((i % 100)::bigint * 42949672)::oid AS tag, face(i / 4, i) AS embedding
 	FROM generate_series(1, 3000) i;
-CREATE INDEX sightings_face ON sightings USING faceindex (embedding, camera, is_indoors, shop, day);
+CREATE INDEX sightings_face ON sightings USING faceindex (embedding, camera, is_indoors, shop, day, at, kind, tag);
 ANALYZE sightings;
 SELECT condition, c.*
 FROM (VALUES ('camera = 77'), ('camera = 77::bigint'), ('camera = 77::smallint'), ('camera = -1'), ('camera = 4294967373'), ('shop = 65543'), ('shop = 9'), ('shop = 0'), ('shop IS NULL'),
@@ -232,6 +233,13 @@ FROM (VALUES ('camera = 77'), ('camera = 77::bigint'), ('camera = 77::smallint')
 	('camera = ANY (''{}'')'), ('camera = ANY (NULL)'), ('camera = ANY (''{NULL}'')'), ('camera <> ALL (''{3,77}'')'),
 	('camera = ANY (ARRAY(SELECT generate_series(-90, 90, 3)))'), ('camera = ANY (ARRAY(SELECT generate_series(1, 90))) AND shop = ANY (''{7,8}'')'),
 	('day = ANY (''{2026-01-03,2026-01-09}'') AND is_indoors'), ('is_indoors = ANY (''{t,f}'')'),
+	('camera < 3'), ('camera <= 3::smallint'), ('camera > 98 OR camera < 1'), ('camera BETWEEN 40 AND 41'), ('41 < camera AND camera < 43'),
+	('camera > 99'), ('camera < 0'), ('camera > 9223372036854775807'), ('camera < (-9223372036854775808)::bigint'), ('camera >= (-9223372036854775808)::bigint AND shop = 3'),
+	('shop < 40000 AND shop > -40000'), ('shop > 40000'), ('shop < -40000'), ('shop >= 48 AND is_indoors'), ('shop > NULL'),
+	('camera < ANY (''{2,NULL,3}'')'), ('camera >= ANY (''{98,97}'')'), ('camera > ANY (''{}'')'), ('camera > ALL (''{95,97}'')'),
+	('day > ''2026-01-09'''), ('day <= ''2026-01-02'' AND camera > 50'), ('day < ''infinity'' AND camera = 7'), ('day > ''2026-01-09 13:00''::timestamp'),
+	('at > ''2026-05-05 18:00Z'''), ('at < ''2026-05-05 14:00Z'''), ('at = ''infinity'''), ('at < ''infinity'' AND at > ''-infinity'''), ('at >= now() AND camera < 9'),
+	('kind < ''c'''), ('kind > ''x'' AND camera > 90'), ('kind BETWEEN ''f'' AND ''g'''), ('tag > 3000000000'), ('tag < 100000000 AND tag >= 42949672'), ('tag > 4294967295'),
 	('embedding % ANY (ARRAY[face(3, 1), face(500, 2), NULL])'), ('embedding % ANY (''{}'')'),
 	('embedding <@ ANY (ARRAY[face_within(face(3, 1), 0.5), face_within(face(500, 2), 0.9)]) AND camera IN (1, 77, 2)')) AS conditions (condition),
 	compare('SELECT id FROM sightings WHERE ' || condition || ' ORDER BY embedding <=> face(500, 9), id LIMIT 40') c;

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/amapi.h"
+#include "catalog/pg_type.h"
 #include "core/metric/stored_embedding.h"
 #include "core/search/centroids.h"
 #include "core/search/codes.h"
@@ -33,10 +34,30 @@
 #define FR_STRATEGY_L2	   2 /* <->, order by */
 #define FR_STRATEGY_MATCH  3 /* %, search */
 #define FR_STRATEGY_RANGE  4 /* <@ face_within(...), search */
-#define FR_STRATEGY_COUNT  4
+#define FR_STRATEGY_COUNT  5 /* of filter columns */
 
 /* Of the classes of filter columns. */
-#define FR_STRATEGY_EQUAL 1 /* = */
+#define FR_STRATEGY_EQUAL		  1 /* = */
+#define FR_STRATEGY_LESS		  2 /* < */
+#define FR_STRATEGY_LESS_EQUAL	  3 /* <= */
+#define FR_STRATEGY_GREATER_EQUAL 4 /* >= */
+#define FR_STRATEGY_GREATER		  5 /* > */
+
+/* Do filter columns of this type compare as signed integers, or as unsigned
+ * ones?  Others have "=" only. */
+static inline bool
+fr_filter_is_signed(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID ||
+		   type == DATEOID || type == TIMEOID || type == TIMESTAMPOID ||
+		   type == TIMESTAMPTZOID;
+}
+
+static inline bool
+fr_filter_is_unsigned(Oid type)
+{
+	return type == OIDOID || type == CHAROID;
+}
 
 /* Support functions of the embedding's class. */
 #define FR_PROC_MATCH_DISTANCE 1 /* (faceembedding) -> float8 */

@@ -116,19 +116,14 @@ compare_values(const void *a, const void *b)
 
 /* column = value, column = ANY (values) */
 static void
-read_filter(FrScan *scan, ScanKey key)
+read_values(FrScan *scan, ScanKey key, int16 width, FrScanFilter *filter)
 {
-	FrScanFilter *filter = &scan->filters[scan->filter_count++];
-	Relation index = scan->descriptor->indexRelation;
-	int column = key->sk_attno - 1;
-	int16 width = TupleDescAttr(RelationGetDescr(index), column)->attlen;
 	Oid type = key->sk_subtype;
 	/* Integers compare across widths, other types only with themselves. */
 	bool is_integer = type == INT2OID || type == INT4OID || type == INT8OID;
 	int count;
 	Datum *values = get_values(key, &count);
 
-	filter->column = column - 1;
 	filter->values = palloc(Max(count, 1) * sizeof(uint64));
 	filter->value_count = 0;
 	for (int i = 0; i < count; i++)
@@ -138,6 +133,94 @@ read_filter(FrScan *scan, ScanKey key)
 	qsort(filter->values, filter->value_count, sizeof(uint64), compare_values);
 	if (filter->value_count == 0)
 		scan->matches_nothing = true;
+}
+
+/* A value of a type that has an order. */
+static int64
+get_integer(Datum value, Oid type)
+{
+	switch (type)
+	{
+		case CHAROID:
+			return (uint8) DatumGetChar(value);
+		case INT2OID:
+			return DatumGetInt16(value);
+		case INT4OID:
+		case DATEOID:
+			return DatumGetInt32(value);
+		case OIDOID:
+			return DatumGetObjectId(value);
+		default:
+			return DatumGetInt64(value);
+	}
+}
+
+/* The integers that are in an order to a value; false when there are none. */
+static bool
+get_interval(StrategyNumber strategy, int64 value, int64 *low, int64 *high)
+{
+	*low = PG_INT64_MIN;
+	*high = PG_INT64_MAX;
+	switch (strategy)
+	{
+		case FR_STRATEGY_LESS:
+			*high = value - (value > PG_INT64_MIN);
+			return value > PG_INT64_MIN;
+		case FR_STRATEGY_LESS_EQUAL:
+			*high = value;
+			return true;
+		case FR_STRATEGY_GREATER_EQUAL:
+			*low = value;
+			return true;
+		default:
+			*low = value + (value < PG_INT64_MAX);
+			return value < PG_INT64_MAX;
+	}
+}
+
+/* column < value and the like; of "< ANY" the widest. */
+static void
+read_interval(FrScan *scan, ScanKey key, FrScanFilter *filter)
+{
+	bool is_possible = false;
+	int count;
+	Datum *values = get_values(key, &count);
+
+	filter->is_range = true;
+	filter->low = PG_INT64_MAX;
+	filter->high = PG_INT64_MIN;
+	for (int i = 0; i < count; i++)
+	{
+		int64 low;
+		int64 high;
+
+		if (!get_interval(key->sk_strategy,
+						  get_integer(values[i], key->sk_subtype), &low, &high))
+			continue;
+		filter->low = Min(filter->low, low);
+		filter->high = Max(filter->high, high);
+		is_possible = true;
+	}
+	if (!is_possible)
+		scan->matches_nothing = true;
+}
+
+static void
+read_filter(FrScan *scan, ScanKey key)
+{
+	FrScanFilter *filter = &scan->filters[scan->filter_count++];
+	Relation index = scan->descriptor->indexRelation;
+	int column = key->sk_attno - 1;
+
+	*filter = (FrScanFilter){
+		.column = column - 1,
+		.is_signed = fr_filter_is_signed(index->rd_opcintype[column])};
+	if (key->sk_strategy == FR_STRATEGY_EQUAL)
+		read_values(scan, key,
+					TupleDescAttr(RelationGetDescr(index), column)->attlen,
+					filter);
+	else
+		read_interval(scan, key, filter);
 }
 
 /* embedding % ANY (faces) and the like: no bound, only checked. */

@@ -40,12 +40,15 @@ typedef struct FrScanBound
 	int element_count;
 } FrScanBound;
 
-/* A condition "filter column equals one of values". */
+/* A condition "filter column equals one of values", or is in a range. */
 typedef struct FrScanFilter
 {
 	uint32 column;	/* of the shape's filter columns */
 	uint64 *values; /* [value_count], as fr_block_filter_any_mask takes them */
 	uint32 value_count;
+	bool is_range;	/* low <= column <= high */
+	bool is_signed; /* the column */
+	int64 low, high;
 } FrScanFilter;
 
 /* One list as of the start of the scan. */
@@ -208,6 +211,19 @@ extern void fr_scan_end_fetch(FrScan *scan);
  * none. */
 extern bool fr_scan_plain_page(FrScan *scan);
 
+/* Slots of a block that are live and pass a filter. */
+static inline uint32
+fr_scan_filter_mask(const FrScan *scan, const FrScanFilter *filter,
+					const uint8 *block)
+{
+	if (filter->is_range)
+		return fr_block_filter_range_mask(&scan->shape, block, filter->column,
+										  filter->is_signed, filter->low,
+										  filter->high);
+	return fr_block_filter_any_mask(&scan->shape, block, filter->column,
+									filter->values, filter->value_count);
+}
+
 /* The blocks' filter columns: slots of a block that are live and pass. */
 static inline uint32
 fr_scan_block_mask(const FrScan *scan, const uint8 *block)
@@ -215,9 +231,7 @@ fr_scan_block_mask(const FrScan *scan, const uint8 *block)
 	uint32 mask = fr_block_live(&scan->shape, block);
 
 	for (int i = 0; i < scan->filter_count && mask; i++)
-		mask &= fr_block_filter_any_mask(
-			&scan->shape, block, scan->filters[i].column,
-			scan->filters[i].values, scan->filters[i].value_count);
+		mask &= fr_scan_filter_mask(scan, &scan->filters[i], block);
 	return mask;
 }
 

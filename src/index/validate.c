@@ -2,7 +2,8 @@
  * validate.c: checks an operator class of faceindex.
  *
  * There are two kinds: that of embeddings, which orders and bounds a scan and
- * has support functions, and those of filter columns, which only have "=".
+ * has support functions, and those of filter columns, whose
+ * types compare as integers, or have "=" only.
  */
 #include "postgres.h"
 
@@ -98,11 +99,13 @@ static void
 check_search_operator(Validation *validation, Form_pg_amop form)
 {
 	bool is_embedding = validation->has_match_distance;
+	bool is_ordered = fr_filter_is_signed(form->amoplefttype) ||
+					  fr_filter_is_unsigned(form->amoplefttype);
 	int strategy = form->amopstrategy;
 
 	if (is_embedding
 			? strategy != FR_STRATEGY_MATCH && strategy != FR_STRATEGY_RANGE
-			: strategy != FR_STRATEGY_EQUAL)
+			: strategy != FR_STRATEGY_EQUAL && !is_ordered)
 		complain(validation, "has a search operator of a wrong strategy");
 	else if (!check_amop_signature(form->amopopr, BOOLOID, form->amoplefttype,
 								   form->amoprighttype))

@@ -402,6 +402,28 @@ fr_block_filter_any_mask(const FrSearchShape *shape, const uint8_t *block,
 }
 
 uint32_t
+fr_block_filter_range_mask(const FrSearchShape *shape, const uint8_t *block,
+						   uint32_t filter, bool is_signed, int64_t low,
+						   int64_t high)
+{
+	const uint32_t width = shape->filter_width[filter];
+	const uint32_t unused = 64 - 8 * width;
+	const uint8_t *values = block + shape->filter_offset[filter];
+	uint32_t mask = 0;
+
+	for (uint32_t slot = 0; slot < FR_SEARCH_BLOCK; slot++)
+	{
+		uint64_t bytes = get_value(values + (size_t) slot * width, width);
+		int64_t value =
+			is_signed ? (int64_t) (bytes << unused) >> unused : (int64_t) bytes;
+
+		mask |= (uint32_t) (value >= low && value <= high) << slot;
+	}
+	return mask & fr_block_live(shape, block) &
+		   ~get_u32(block + shape->nulls_offset[filter]);
+}
+
+uint32_t
 fr_block_null_mask(const FrSearchShape *shape, const uint8_t *block,
 				   uint32_t filter)
 {

@@ -82,6 +82,12 @@ uint32_t fr_block_filter_any_mask(const FrSearchShape *shape,
 								  const uint8_t *block, uint32_t filter,
 								  const uint64_t *values, uint32_t count);
 
+/* The same for a value from low to high; is_signed says how the column's bytes
+ * are an integer (of 8 bytes they are signed). */
+uint32_t fr_block_filter_range_mask(const FrSearchShape *shape,
+									const uint8_t *block, uint32_t filter,
+									bool is_signed, int64_t low, int64_t high);
+
 /* Bit v: the live slot v is NULL in the filter column. */
 uint32_t fr_block_null_mask(const FrSearchShape *shape, const uint8_t *block,
 							uint32_t filter);

@@ -357,6 +357,16 @@ test_filter_masks(void)
 			   0x0e739cc5u, "slots with one of 20 values");
 		is_int(fr_block_filter_any_mask(&shape, block, f, values + 2, 17), 0,
 			   "slots with none of 17");
+		is_int(fr_block_filter_range_mask(&shape, block, f, true, -3, 0),
+			   0x06318c61u & ~0x22u, "slots from -3 to 0");
+		is_int(fr_block_filter_range_mask(&shape, block, f, true, 1, INT64_MAX),
+			   0x39ce739cu & ~0x22u, "slots above 0");
+		is_int(fr_block_filter_range_mask(&shape, block, f, true, 7, 3), 0,
+			   "slots in no range");
+		if (widths[f] < 8)
+			is_int(fr_block_filter_range_mask(&shape, block, f, false, 10,
+											  INT64_MAX),
+				   0x02108401u, "slots with more than 9 by unsigned bytes");
 		is_int(fr_block_filter_any_mask(&shape, block, f, values, 0), 0,
 			   "slots with one of no value");
 	}
