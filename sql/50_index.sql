@@ -38,38 +38,68 @@ COMMENT ON OPERATOR FAMILY integer_ops USING faceindex IS 'filter column';
 
 CREATE OPERATOR CLASS int2_ops DEFAULT FOR TYPE int2
 	USING faceindex FAMILY integer_ops AS
-	OPERATOR 1 = (int2, int2), OPERATOR 2 < (int2, int2), OPERATOR 3 <= (int2, int2), OPERATOR 4 >= (int2, int2), OPERATOR 5 > (int2, int2);
+	OPERATOR 1 = (int2, int2), OPERATOR 2 < (int2, int2),
+	OPERATOR 3 <= (int2, int2), OPERATOR 4 >= (int2, int2),
+	OPERATOR 5 > (int2, int2);
 CREATE OPERATOR CLASS int4_ops DEFAULT FOR TYPE int4
 	USING faceindex FAMILY integer_ops AS
-	OPERATOR 1 = (int4, int4), OPERATOR 2 < (int4, int4), OPERATOR 3 <= (int4, int4), OPERATOR 4 >= (int4, int4), OPERATOR 5 > (int4, int4);
+	OPERATOR 1 = (int4, int4), OPERATOR 2 < (int4, int4),
+	OPERATOR 3 <= (int4, int4), OPERATOR 4 >= (int4, int4),
+	OPERATOR 5 > (int4, int4);
 CREATE OPERATOR CLASS int8_ops DEFAULT FOR TYPE int8
 	USING faceindex FAMILY integer_ops AS
-	OPERATOR 1 = (int8, int8), OPERATOR 2 < (int8, int8), OPERATOR 3 <= (int8, int8), OPERATOR 4 >= (int8, int8), OPERATOR 5 > (int8, int8);
+	OPERATOR 1 = (int8, int8), OPERATOR 2 < (int8, int8),
+	OPERATOR 3 <= (int8, int8), OPERATOR 4 >= (int8, int8),
+	OPERATOR 5 > (int8, int8);
 COMMENT ON OPERATOR CLASS int2_ops USING faceindex IS 'filter column';
 COMMENT ON OPERATOR CLASS int4_ops USING faceindex IS 'filter column';
 COMMENT ON OPERATOR CLASS int8_ops USING faceindex IS 'filter column';
 ALTER OPERATOR FAMILY integer_ops USING faceindex ADD
-	OPERATOR 1 = (int2, int4), OPERATOR 2 < (int2, int4), OPERATOR 3 <= (int2, int4), OPERATOR 4 >= (int2, int4), OPERATOR 5 > (int2, int4),
-	OPERATOR 1 = (int2, int8), OPERATOR 2 < (int2, int8), OPERATOR 3 <= (int2, int8), OPERATOR 4 >= (int2, int8), OPERATOR 5 > (int2, int8),
-	OPERATOR 1 = (int4, int2), OPERATOR 2 < (int4, int2), OPERATOR 3 <= (int4, int2), OPERATOR 4 >= (int4, int2), OPERATOR 5 > (int4, int2),
-	OPERATOR 1 = (int4, int8), OPERATOR 2 < (int4, int8), OPERATOR 3 <= (int4, int8), OPERATOR 4 >= (int4, int8), OPERATOR 5 > (int4, int8),
-	OPERATOR 1 = (int8, int2), OPERATOR 2 < (int8, int2), OPERATOR 3 <= (int8, int2), OPERATOR 4 >= (int8, int2), OPERATOR 5 > (int8, int2),
-	OPERATOR 1 = (int8, int4), OPERATOR 2 < (int8, int4), OPERATOR 3 <= (int8, int4), OPERATOR 4 >= (int8, int4), OPERATOR 5 > (int8, int4);
+	OPERATOR 1 = (int2, int4), OPERATOR 2 < (int2, int4),
+	OPERATOR 3 <= (int2, int4), OPERATOR 4 >= (int2, int4),
+	OPERATOR 5 > (int2, int4),
+	OPERATOR 1 = (int2, int8), OPERATOR 2 < (int2, int8),
+	OPERATOR 3 <= (int2, int8), OPERATOR 4 >= (int2, int8),
+	OPERATOR 5 > (int2, int8),
+	OPERATOR 1 = (int4, int2), OPERATOR 2 < (int4, int2),
+	OPERATOR 3 <= (int4, int2), OPERATOR 4 >= (int4, int2),
+	OPERATOR 5 > (int4, int2),
+	OPERATOR 1 = (int4, int8), OPERATOR 2 < (int4, int8),
+	OPERATOR 3 <= (int4, int8), OPERATOR 4 >= (int4, int8),
+	OPERATOR 5 > (int4, int8),
+	OPERATOR 1 = (int8, int2), OPERATOR 2 < (int8, int2),
+	OPERATOR 3 <= (int8, int2), OPERATOR 4 >= (int8, int2),
+	OPERATOR 5 > (int8, int2),
+	OPERATOR 1 = (int8, int4), OPERATOR 2 < (int8, int4),
+	OPERATOR 3 <= (int8, int4), OPERATOR 4 >= (int8, int4),
+	OPERATOR 5 > (int8, int4);
 
 CREATE OPERATOR CLASS bool_ops DEFAULT FOR TYPE bool USING faceindex AS
 	OPERATOR 1 = (bool, bool);
 CREATE OPERATOR CLASS char_ops DEFAULT FOR TYPE "char" USING faceindex AS
-	OPERATOR 1 = ("char", "char"), OPERATOR 2 < ("char", "char"), OPERATOR 3 <= ("char", "char"), OPERATOR 4 >= ("char", "char"), OPERATOR 5 > ("char", "char");
+	OPERATOR 1 = ("char", "char"), OPERATOR 2 < ("char", "char"),
+	OPERATOR 3 <= ("char", "char"), OPERATOR 4 >= ("char", "char"),
+	OPERATOR 5 > ("char", "char");
 CREATE OPERATOR CLASS oid_ops DEFAULT FOR TYPE oid USING faceindex AS
-	OPERATOR 1 = (oid, oid), OPERATOR 2 < (oid, oid), OPERATOR 3 <= (oid, oid), OPERATOR 4 >= (oid, oid), OPERATOR 5 > (oid, oid);
+	OPERATOR 1 = (oid, oid), OPERATOR 2 < (oid, oid),
+	OPERATOR 3 <= (oid, oid), OPERATOR 4 >= (oid, oid),
+	OPERATOR 5 > (oid, oid);
 CREATE OPERATOR CLASS date_ops DEFAULT FOR TYPE date USING faceindex AS
-	OPERATOR 1 = (date, date), OPERATOR 2 < (date, date), OPERATOR 3 <= (date, date), OPERATOR 4 >= (date, date), OPERATOR 5 > (date, date);
+	OPERATOR 1 = (date, date), OPERATOR 2 < (date, date),
+	OPERATOR 3 <= (date, date), OPERATOR 4 >= (date, date),
+	OPERATOR 5 > (date, date);
 CREATE OPERATOR CLASS time_ops DEFAULT FOR TYPE time USING faceindex AS
-	OPERATOR 1 = (time, time), OPERATOR 2 < (time, time), OPERATOR 3 <= (time, time), OPERATOR 4 >= (time, time), OPERATOR 5 > (time, time);
+	OPERATOR 1 = (time, time), OPERATOR 2 < (time, time),
+	OPERATOR 3 <= (time, time), OPERATOR 4 >= (time, time),
+	OPERATOR 5 > (time, time);
 CREATE OPERATOR CLASS timestamp_ops DEFAULT FOR TYPE timestamp USING faceindex AS
-	OPERATOR 1 = (timestamp, timestamp), OPERATOR 2 < (timestamp, timestamp), OPERATOR 3 <= (timestamp, timestamp), OPERATOR 4 >= (timestamp, timestamp), OPERATOR 5 > (timestamp, timestamp);
+	OPERATOR 1 = (timestamp, timestamp), OPERATOR 2 < (timestamp, timestamp),
+	OPERATOR 3 <= (timestamp, timestamp), OPERATOR 4 >= (timestamp, timestamp),
+	OPERATOR 5 > (timestamp, timestamp);
 CREATE OPERATOR CLASS timestamptz_ops DEFAULT FOR TYPE timestamptz USING faceindex AS
-	OPERATOR 1 = (timestamptz, timestamptz), OPERATOR 2 < (timestamptz, timestamptz), OPERATOR 3 <= (timestamptz, timestamptz), OPERATOR 4 >= (timestamptz, timestamptz), OPERATOR 5 > (timestamptz, timestamptz);
+	OPERATOR 1 = (timestamptz, timestamptz), OPERATOR 2 < (timestamptz, timestamptz),
+	OPERATOR 3 <= (timestamptz, timestamptz), OPERATOR 4 >= (timestamptz, timestamptz),
+	OPERATOR 5 > (timestamptz, timestamptz);
 CREATE OPERATOR CLASS enum_ops DEFAULT FOR TYPE anyenum USING faceindex AS
 	OPERATOR 1 = (anyenum, anyenum);
 COMMENT ON OPERATOR CLASS bool_ops USING faceindex IS 'filter column';

@@ -21,6 +21,16 @@ LANGUAGE sql AS $$
 SELECT opcname, opcintype::regtype, opcdefault, amvalidate(oid) FROM pg_opclass
 WHERE opcmethod = (SELECT oid FROM pg_am WHERE amname = 'faceindex') ORDER BY opcname;
 
+-- operators between other types than those that the scan reads
+BEGIN;
+ALTER OPERATOR FAMILY date_ops USING faceindex ADD OPERATOR 5 > (date, timestamp);
+SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'date_ops' AND opcmethod = (SELECT oid FROM pg_am WHERE amname = 'faceindex');
+CREATE TABLE days AS SELECT date '2026-01-01' + i AS day, face(i) AS embedding FROM generate_series(1, 9) i;
+CREATE INDEX ON days USING faceindex (embedding, day);
+SET LOCAL enable_seqscan = off;
+SELECT day FROM days WHERE day > timestamp '2026-01-05' ORDER BY embedding <=> face(1) LIMIT 1;
+ROLLBACK;
+
 -- ---- tables of all sizes ----------------------------------------------------
 
 CREATE TABLE gallery (id int, camera int, embedding faceembedding);

@@ -142,7 +142,14 @@ EXPLAIN (COSTS OFF) EXECUTE e(NULL);
 -- the nearest to one face of those that match any of some
 PREPARE f(faceembedding, faceembedding[]) AS SELECT id FROM faces WHERE embedding % ANY ($2) ORDER BY embedding <=> $1 LIMIT 10;
 EXPLAIN (COSTS OFF) EXECUTE f(NULL, NULL);
+-- a flag that costs nothing to check; rows beyond the histogram
+PREPARE h(faceembedding) AS SELECT id FROM faces WHERE camera > 10000 AND (side = 1) IS TRUE ORDER BY embedding <=> $1 LIMIT 3;
+EXPLAIN (COSTS OFF) EXECUTE h(NULL);
 RESET enable_seqscan;
+-- a sample is taken from the table
+EXPLAIN (COSTS OFF) SELECT id FROM faces TABLESAMPLE bernoulli (0) WHERE camera IN (7, 8) ORDER BY embedding <=> (SELECT embedding FROM faces WHERE id = 1) LIMIT 3;
+SELECT count(*) FROM faces TABLESAMPLE bernoulli (0) WHERE embedding <=> (SELECT embedding FROM faces WHERE id = 1) < 0.5;
+SELECT id FROM faces TABLESAMPLE bernoulli (0) ORDER BY embedding <=> (SELECT embedding FROM faces WHERE id = 1), id LIMIT 3;
 DROP INDEX faces_flags;
 DEALLOCATE ALL;
 

@@ -241,6 +241,7 @@ FROM (VALUES ('camera = 77'), ('camera = 77::bigint'), ('camera = 77::smallint')
 	('at > ''2026-05-05 18:00Z'''), ('at < ''2026-05-05 14:00Z'''), ('at = ''infinity'''), ('at < ''infinity'' AND at > ''-infinity'''), ('at >= now() AND camera < 9'),
 	('kind < ''c'''), ('kind > ''x'' AND camera > 90'), ('kind BETWEEN ''f'' AND ''g'''), ('tag > 3000000000'), ('tag < 100000000 AND tag >= 42949672'), ('tag > 4294967295'),
 	('embedding % ANY (ARRAY[face(3, 1), face(500, 2), NULL])'), ('embedding % ANY (''{}'')'),
+	('embedding <@ ANY (ARRAY[row(NULL, 0.5)::face_range, row(face(500, 3), NULL)::face_range, face_within(face(500, 2), 0.9), NULL])'),
 	('embedding <@ ANY (ARRAY[face_within(face(3, 1), 0.5), face_within(face(500, 2), 0.9)]) AND camera IN (1, 77, 2)')) AS conditions (condition),
 	compare('SELECT id FROM sightings WHERE ' || condition || ' ORDER BY embedding <=> face(500, 9), id LIMIT 40') c;
 SELECT condition, c.*

@@ -92,8 +92,8 @@ measure(IndexOptInfo *info, IndexSize *size)
 
 /* ---- what is asked ------------------------------------------------------ */
 
-/* The face in "embedding % face" and in "embedding <@ face_within(face, c)", the
- * range of which it may be; NULL for "= ANY". */
+/* The face in "embedding % face" and in "embedding <@ face_within(face, c)", or
+ * the range, when it is all that can be seen; NULL for "= ANY". */
 static Node *
 get_face(Expr *clause)
 {

@@ -34,7 +34,6 @@
 #define FR_STRATEGY_L2	   2 /* <->, order by */
 #define FR_STRATEGY_MATCH  3 /* %, search */
 #define FR_STRATEGY_RANGE  4 /* <@ face_within(...), search */
-#define FR_STRATEGY_COUNT  5 /* of filter columns */
 
 /* Of the classes of filter columns. */
 #define FR_STRATEGY_EQUAL		  1 /* = */
@@ -43,8 +42,10 @@
 #define FR_STRATEGY_GREATER_EQUAL 4 /* >= */
 #define FR_STRATEGY_GREATER		  5 /* > */
 
-/* Do filter columns of this type compare as signed integers, or as unsigned
- * ones?  Others have "=" only. */
+#define FR_STRATEGY_COUNT 5 /* of the class that has most */
+
+/* Do filter columns of this type compare as signed integers?  As integers,
+ * signed or not?  Others have "=" only. */
 static inline bool
 fr_filter_is_signed(Oid type)
 {
@@ -54,9 +55,19 @@ fr_filter_is_signed(Oid type)
 }
 
 static inline bool
-fr_filter_is_unsigned(Oid type)
+fr_filter_is_ordered(Oid type)
 {
-	return type == OIDOID || type == CHAROID;
+	return fr_filter_is_signed(type) || type == OIDOID || type == CHAROID;
+}
+
+/* Can values of a type be searched for in a filter column of another?  Integers
+ * compare across widths, other types only with themselves. */
+static inline bool
+fr_filter_is_comparable(Oid column, Oid value)
+{
+	return column == value ||
+		   ((column == INT2OID || column == INT4OID || column == INT8OID) &&
+			(value == INT2OID || value == INT4OID || value == INT8OID));
 }
 
 /* Support functions of the embedding's class. */
@@ -200,8 +211,8 @@ extern void
 fr_routing_page_init(Page page, const FrSearchShape *shape, uint32 number,
 					 const char *entries, uint32 count);
 
-/* Make sure that pd_lower is behind an entry, a block or a re-rank code that is about
- * to be written; new room is zeroed. */
+/* Make sure that pd_lower is behind an entry, a block or a re-rank code that is
+ * about to be written; new room is zeroed. */
 extern void
 fr_code_page_use_block(Page page, const FrSearchShape *shape, uint32 block);
 extern void

@@ -26,6 +26,9 @@
 #include "optimizer/restrictinfo.h"
 #include "utils/lsyscache.h"
 
+/* Makes the cheaper of two equals. */
+#define TIE (1 - 1e-6)
+
 /* ---- clauses ------------------------------------------------------------ */
 
 /* "column = value" for a flag that is column number `column` of the index. */
@@ -162,19 +165,24 @@ count_loops(PlannerInfo *root, Relids outer)
 	return Max(loops, 1.0);
 }
 
-/* A path with more conditions on filter columns; NULL when there are none. */
+/* A path with more conditions on filter columns; NULL when there are none.  Where
+ * it costs the same, it is the better one: flags cost the core nothing. */
 static Path *
 complete_path(PlannerInfo *root, IndexPath *path)
 {
 	List *clauses = complete_clauses(root, path->indexinfo, path->indexclauses);
 	Relids outer = PATH_REQ_OUTER(&path->path);
+	Path *result;
 
 	if (list_length(clauses) == list_length(path->indexclauses))
 		return NULL;
-	return (Path *) create_index_path(
+	result = (Path *) create_index_path(
 		root, path->indexinfo, clauses, path->indexorderbys,
 		path->indexorderbycols, path->path.pathkeys, path->indexscandir, false,
 		outer, count_loops(root, outer), false);
+	result->startup_cost *= TIE;
+	result->total_cost *= TIE;
+	return result;
 }
 
 bool

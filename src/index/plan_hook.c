@@ -461,7 +461,8 @@ add_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 
 	if (previous_hook)
 		previous_hook(root, rel, rti, rte);
-	if (rte->rtekind != RTE_RELATION || IS_DUMMY_REL(rel))
+	/* A sample is to be taken from the table. */
+	if (rte->rtekind != RTE_RELATION || rte->tablesample || IS_DUMMY_REL(rel))
 		return;
 	if (rte->inh)
 	{

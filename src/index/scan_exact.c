@@ -65,12 +65,21 @@ get_embedding(FrScan *scan, bool *is_null)
 
 /* ---- comparing ---------------------------------------------------------- */
 
-/* As the operator says, for a face or one of an array. */
+/* As the operator says, for a face or one of an array; a range of NULL is none. */
 static bool
 satisfies_operator(ScanKey key, const FrStoredEmbedding *embedding, Datum value)
 {
-	return DatumGetBool(FunctionCall2Coll(&key->sk_func, key->sk_collation,
-										  PointerGetDatum(embedding), value));
+	LOCAL_FCINFO(call, 2);
+	Datum result;
+
+	InitFunctionCallInfoData(*call, &key->sk_func, 2, key->sk_collation, NULL,
+							 NULL);
+	call->args[0].value = PointerGetDatum(embedding);
+	call->args[0].isnull = false;
+	call->args[1].value = value;
+	call->args[1].isnull = false;
+	result = FunctionCallInvoke(call);
+	return !call->isnull && DatumGetBool(result);
 }
 
 static bool

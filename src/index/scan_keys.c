@@ -212,6 +212,12 @@ read_filter(FrScan *scan, ScanKey key)
 	Relation index = scan->descriptor->indexRelation;
 	int column = key->sk_attno - 1;
 
+	if (!fr_filter_is_comparable(index->rd_opcintype[column],
+								 key->sk_subtype) ||
+		(key->sk_strategy != FR_STRATEGY_EQUAL &&
+		 !fr_filter_is_ordered(index->rd_opcintype[column])))
+		elog(ERROR, "faceindex cannot compare type %u with type %u",
+			 index->rd_opcintype[column], key->sk_subtype);
 	*filter = (FrScanFilter){
 		.column = column - 1,
 		.is_signed = fr_filter_is_signed(index->rd_opcintype[column])};

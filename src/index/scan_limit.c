@@ -11,6 +11,7 @@
 #include "index/scan_limit.h"
 
 #include "executor/executor.h"
+#include "index/index.h"
 #include "index/scan.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -31,6 +32,10 @@ allow_for_filter(const IndexScanState *state, double rows)
 
 	if (!state->ss.ps.qual || passing < 1 || all <= passing)
 		return rows;
+	/* What filter columns drop is not told from what the filter drops. */
+	for (int i = 0; i < state->iss_NumScanKeys; i++)
+		if (state->iss_ScanKeys[i].sk_attno > FR_EMBEDDING_COLUMN + 1)
+			return rows;
 	/* And some more, since no sample of rows is exactly like all. */
 	return FILTER_RESERVE * rows * all / passing;
 }

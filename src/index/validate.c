@@ -2,8 +2,8 @@
  * validate.c: checks an operator class of faceindex.
  *
  * There are two kinds: that of embeddings, which orders and bounds a scan and
- * has support functions, and those of filter columns, whose
- * types compare as integers, or have "=" only.
+ * has support functions, and those of filter columns, whose types compare as
+ * integers or have "=" only.
  */
 #include "postgres.h"
 
@@ -99,14 +99,17 @@ static void
 check_search_operator(Validation *validation, Form_pg_amop form)
 {
 	bool is_embedding = validation->has_match_distance;
-	bool is_ordered = fr_filter_is_signed(form->amoplefttype) ||
-					  fr_filter_is_unsigned(form->amoplefttype);
 	int strategy = form->amopstrategy;
 
 	if (is_embedding
 			? strategy != FR_STRATEGY_MATCH && strategy != FR_STRATEGY_RANGE
-			: strategy != FR_STRATEGY_EQUAL && !is_ordered)
+			: strategy != FR_STRATEGY_EQUAL &&
+				  !fr_filter_is_ordered(form->amoplefttype))
 		complain(validation, "has a search operator of a wrong strategy");
+	else if (!is_embedding &&
+			 !fr_filter_is_comparable(form->amoplefttype, form->amoprighttype))
+		complain(validation, psprintf("has operator %s between other types",
+									  format_operator(form->amopopr)));
 	else if (!check_amop_signature(form->amopopr, BOOLOID, form->amoplefttype,
 								   form->amoprighttype))
 		complain(validation, psprintf("has operator %s with wrong signature",
