@@ -47,6 +47,10 @@ SELECT pg_temp.load('who', 'embedder', 'arcface', '{"detector": "yunet-2"}');
 SELECT bool_and(e.landmarks::text = r.landmarks::text) AS embedded_by_them FROM face_embed_all(pg_temp.file('party'), 'who') e JOIN refined r USING (face_no);
 -- and from its mirror image, too: another model, other landmarks
 SELECT pg_temp.load('both', 'points', 'landmarks-5', '{"flip": true}');
+SELECT pg_temp.load('again', 'points', 'landmarks-5', '{"second_look": 0.1}');
+SELECT descriptor -> 'second_look' AS second_look FROM facerec_models WHERE name = 'again';
+SELECT pg_temp.load('x', 'points', 'landmarks-5', '{"second_look": 1.5}');
+SELECT face_model_drop('again');
 SELECT m.descriptor->'flip' AS flip, m.fingerprint <> t.fingerprint AS other FROM facerec_models m, facerec_models t WHERE m.name = 'both' AND t.name = 'template';
 SELECT pg_temp.load('yunet-4', 'detector', 'yunet', '{"landmarks": "both"}');
 SELECT min(b.landmarks[3] <-> r.landmarks[3]) > 0.01 AS other_landmarks, max(b.landmarks[3] <-> r.landmarks[3]) < max(height(r.box)) AS in_the_face

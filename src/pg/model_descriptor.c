@@ -91,6 +91,7 @@ static const KeySpec keys[] = {
 	{"margin", KEY_REAL, FOR_CROPS, AT(core.margin), 0, 4, true},
 	{"flip", KEY_BOOLEAN, FOR_EMBEDDER, AT(core.is_flip_averaged), 0, 0, false},
 	{"flip", KEY_BOOLEAN, FOR_LANDMARKS, AT(core.is_flip_averaged), 0, 0, true},
+	{"second_look", KEY_REAL, FOR_LANDMARKS, AT(core.second_look), 0, 1, true},
 	{"detector", KEY_MODEL, FOR_EMBEDDER, AT(detector), 0, 0, false},
 	{"detection_threshold", KEY_REAL, FOR_DETECTION,
 	 AT(core.detection_threshold), 0, 1, false},

@@ -111,6 +111,10 @@ check_crop_values(const FrDescriptor *d, FrError *error)
 		status = fr_fail(error, FR_ERR_ARGUMENT,
 						 "\"margin\" is %g, but must be between 0 and %g.",
 						 (double) d->margin, MAX_MARGIN);
+	if (status == FR_OK && !(d->second_look >= 0 && d->second_look <= 1))
+		status = fr_fail(error, FR_ERR_ARGUMENT,
+						 "\"second_look\" is %g, but must be between 0 and 1.",
+						 (double) d->second_look);
 	return status;
 }
 

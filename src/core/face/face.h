@@ -128,6 +128,9 @@ typedef struct FrDescriptor
 				   * added to each side in all, as a share of it */
 	bool is_flip_averaged; /* add the embedding of the mirrored crop; landmarks
 							* are averaged */
+	float second_look;	   /* landmarks that were moved further than this, in
+							* distances of the eyes, are found again from
+							* several crops; 0 = never */
 } FrDescriptor;
 
 /* The preset's defaults; false when there is none of that name. */

@@ -17,6 +17,11 @@
 /* Detectors count from the edges of pixels, pictures from their centres. */
 #define HALF_PIXEL 0.5
 
+/* Scales of the crops of a second look. */
+static const double look_scales[] = {0.82, 0.9, 0.98, 1.06};
+
+#define LOOK_COUNT ((int) (sizeof look_scales / sizeof look_scales[0]))
+
 /* From a crop back to the photo: what was stretched, or how it was warped. */
 typedef struct Place
 {
@@ -232,10 +237,10 @@ add_face(Batch *batch, FrFace *face, FrError *error)
 	return FR_OK;
 }
 
-FrStatus
-fr_landmarks_find(FrPhoto *photo, const FrPhotoView *view, FrNet *net,
-				  const FrDescriptor *descriptor, FrFace *faces, int count,
-				  FrError *error)
+static FrStatus
+look_once(FrPhoto *photo, const FrPhotoView *view, FrNet *net,
+		  const FrDescriptor *descriptor, FrFace *faces, int count,
+		  FrError *error)
 {
 	Batch batch = {.photo = photo, .view = view, .descriptor = descriptor};
 	FrStatus status = FR_OK;
@@ -251,5 +256,103 @@ fr_landmarks_find(FrPhoto *photo, const FrPhotoView *view, FrNet *net,
 		}
 	}
 	clear_batch(&batch);
+	return status;
+}
+
+/* ---- a second look ------------------------------------------------------- */
+
+/* How far landmarks are from where they were, on average, in distances of the
+ * eyes. */
+static double
+get_movement(const FrFace *before, const FrFace *after)
+{
+	const FrPoint *from = before->landmarks;
+	const FrPoint *to = after->landmarks;
+	double sum = 0;
+
+	for (int k = 0; k < FR_LANDMARK_COUNT; k++)
+		sum += hypot((double) (to[k].x - from[k].x),
+					 (double) (to[k].y - from[k].y));
+	return sum / FR_LANDMARK_COUNT /
+		   hypot((double) (from[1].x - from[0].x),
+				 (double) (from[1].y - from[0].y));
+}
+
+/* Landmarks of faces [count] from crops at several scales, each aligned by the
+ * landmarks that they have now; the mean. */
+static FrStatus
+look_again(FrPhoto *photo, const FrPhotoView *view, FrNet *net,
+		   const FrDescriptor *descriptor, FrFace **faces, int count,
+		   FrError *error)
+{
+	double sums[FR_EMBED_MAX_BATCH][FR_LANDMARK_COUNT][2] = {0};
+	FrFace looks[FR_EMBED_MAX_BATCH];
+	FrStatus status = FR_OK;
+
+	for (int look = 0; look < LOOK_COUNT && status == FR_OK; look++)
+	{
+		FrDescriptor scaled = *descriptor;
+
+		scaled.margin =
+			(float) ((1 + (double) descriptor->margin) / look_scales[look] - 1);
+		for (int i = 0; i < count; i++)
+			looks[i] = *faces[i];
+		status = look_once(photo, view, net, &scaled, looks, count, error);
+		for (int i = 0; i < count; i++)
+			for (int k = 0; k < FR_LANDMARK_COUNT; k++)
+			{
+				sums[i][k][0] += (double) looks[i].landmarks[k].x;
+				sums[i][k][1] += (double) looks[i].landmarks[k].y;
+			}
+	}
+	for (int i = 0; i < count && status == FR_OK; i++)
+		for (int k = 0; k < FR_LANDMARK_COUNT; k++)
+			faces[i]->landmarks[k] =
+				(FrPoint){(float) (sums[i][k][0] / LOOK_COUNT),
+						  (float) (sums[i][k][1] / LOOK_COUNT)};
+	return status;
+}
+
+/* Up to FR_EMBED_MAX_BATCH faces. */
+static FrStatus
+find_some(FrPhoto *photo, const FrPhotoView *view, FrNet *net,
+		  const FrDescriptor *descriptor, FrFace *faces, int count,
+		  FrError *error)
+{
+	FrFace before[FR_EMBED_MAX_BATCH];
+	FrFace *unsure[FR_EMBED_MAX_BATCH];
+	int unsure_count = 0;
+
+	for (int i = 0; i < count; i++)
+		before[i] = faces[i];
+
+	FrStatus status =
+		look_once(photo, view, net, descriptor, faces, count, error);
+
+	for (int i = 0; i < count && status == FR_OK; i++)
+		if (!before[i].lacks_landmarks && get_movement(&before[i], &faces[i]) >
+											  (double) descriptor->second_look)
+			unsure[unsure_count++] = &faces[i];
+	if (status == FR_OK && unsure_count > 0)
+		status = look_again(photo, view, net, descriptor, unsure, unsure_count,
+							error);
+	return status;
+}
+
+FrStatus
+fr_landmarks_find(FrPhoto *photo, const FrPhotoView *view, FrNet *net,
+				  const FrDescriptor *descriptor, FrFace *faces, int count,
+				  FrError *error)
+{
+	FrStatus status = FR_OK;
+
+	if (!(descriptor->second_look > 0) ||
+		descriptor->alignment == FR_TEMPLATE_BOX)
+		return look_once(photo, view, net, descriptor, faces, count, error);
+	for (int i = 0; i < count && status == FR_OK; i += FR_EMBED_MAX_BATCH)
+		status = find_some(photo, view, net, descriptor, faces + i,
+						   count - i < FR_EMBED_MAX_BATCH ? count - i
+														  : FR_EMBED_MAX_BATCH,
+						   error);
 	return status;
 }

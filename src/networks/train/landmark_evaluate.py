@@ -8,8 +8,10 @@ Pictures and faces are those of detector_evaluate.py --shifts, and --cache is th
   points      YuNet's landmarks, each coordinate off by 7 % of the eye distance, which makes 9 % of distance
   detector    the detector's own landmarks, where it finds the face (--detector)
 and the network is run --rounds times, each time on the crop aligned by what it said before; "mirror" is the mean of what
-it says of the first crop and of its mirror image. Given are mean distances in per cent of the eye distance, to YuNet / to
-its steady landmarks / to the mean of --looks looks; all faces, then by the longer side of the box.
+it says of the first crop and of its mirror image; "second" is that, but for landmarks which it has moved by more than 8 %
+of the eye distance: then the mean over four crops aligned by it (core/face/landmarks.c). Given are mean distances in per
+cent of the eye distance, to YuNet / to its steady landmarks / to the mean of --looks looks; all faces, then by the longer
+side of the box.
 
 YuNet says different things of one face at different sizes, also on average over shifts. Looks are at sizes of 45 to 160
 pixels, to which the face is cut out of the picture and reduced or enlarged, each at another place of the grid, half of them
@@ -33,7 +35,7 @@ from detector_evaluate import Material, detect, distance
 from detector_onnx import load_detector
 from detector_scene import move
 from detector_store import Store
-from landmark_crop import SIDE, aligned_matrix, box_matrix, invert, map_points, sample
+from landmark_crop import MARGIN, SIDE, aligned_matrix, box_matrix, invert, map_points, sample
 from landmark_onnx import load_landmarker
 from landmark_store import EDGE, Looker, cut_out
 from landmark_view import MIRRORED
@@ -41,6 +43,8 @@ from yunet import overlap
 
 RANGES = ((0, 10000), (0, 24), (24, 48), (48, 10000), (48, 80), (80, 10000))
 SCALES = (0.4, 1.4)             # of the patches of a face in its looks
+SECOND_LOOK = 0.08              # of the eye distance, as in the descriptor of the builtin model
+LOOK_SCALES = 0.82, 0.9, 0.98, 1.06
 
 
 @torch.no_grad()
@@ -57,14 +61,24 @@ def refine(network, canvas, matrices, mirror=False):
     return np.stack([map_points(invert(m), p) for m, p in zip(matrices, points)])
 
 
-def follow(network, canvas, matrices, rounds):
-    """-> points [n, 5, 2] after each round, then mirrored ones, counted from pixel edges as YuNet's are."""
+def look_again(network, canvas, given, said):
+    """What a second look makes of points `said`, which the network put in the place of `given`; pixel centres."""
+    if not distance(given, said, given) > SECOND_LOOK:
+        return said
+    matrices = [aligned_matrix(said, margin=(1 + MARGIN) / scale - 1) for scale in LOOK_SCALES]
+    return refine(network, canvas, matrices, True).mean(0)
+
+
+def follow(network, canvas, matrices, given, rounds):
+    """-> points [n, 5, 2] after each round, then mirrored ones and those of a second look, all counted from pixel edges as
+    YuNet's are."""
     out, mirror = [], refine(network, canvas, matrices, True) + EDGE
+    second = np.array([look_again(network, canvas, g - EDGE, m - EDGE) + EDGE for g, m in zip(given, mirror)])
     for _ in range(rounds):
         points = refine(network, canvas, matrices)
         out.append(points + EDGE)
         matrices = [aligned_matrix(p) for p in points]
-    return [*out, mirror]
+    return [*out, mirror, second]
 
 
 class Inputs:
@@ -99,7 +113,7 @@ class Inputs:
 
 def rows_of(network, items, give, rounds):
     """Per face its size and the distance of its halves, then distances to YuNet, to steady and to the mean of looks:
-    YuNet's own, the input's, those of each round and of the mirrored mean."""
+    YuNet's own, the input's, those of each round, of the mirrored mean and of the second look."""
     rows = []
     for canvas, faces, steady, halves in items:
         good = np.isfinite(steady).all((1, 2)) & np.isfinite(halves).all((1, 2, 3)) if len(faces) else np.zeros(0, bool)
@@ -110,7 +124,7 @@ def rows_of(network, items, give, rounds):
         found = [i for i, m in enumerate(matrices) if m is not None]
         if not found:
             continue
-        results = follow(network, canvas, [matrices[i] for i in found], rounds)
+        results = follow(network, canvas, [matrices[i] for i in found], [given[i] for i in found], rounds)
         for k, i in enumerate(found):
             points = faces[i, 4:14].reshape(5, 2)
             mean = halves[i].mean(0)
@@ -131,7 +145,7 @@ def report(name, rows, rounds):
             continue
         mean = 100 * part[:, 1:].mean(0)
         text = '%3d to %5d px %4d faces, halves %.2f' % (low, high, len(part), mean[0])
-        for k, what in enumerate(['yunet', 'input', *(f'round {r + 1}' for r in range(rounds)), 'mirror']):
+        for k, what in enumerate(['yunet', 'input', *(f'round {r + 1}' for r in range(rounds)), 'mirror', 'second']):
             if np.isfinite(mean[3 * k + 1]):
                 text += '  %s %.2f / %.2f / %.2f' % (what, *mean[3 * k + 1:3 * k + 4])
         print('    ' + text, flush=True)
@@ -184,12 +198,14 @@ def against_consensus(network, store, folder, detector=None, sizes=(16, 24, 32, 
             for given, out in ((start, errors), (found, behind)):
                 if given is not None:
                     refined = [refine(network, small, [aligned_matrix(given)], mirror)[0] for mirror in (False, True)]
+                    refined.append(look_again(network, small, given, refined[-1]))
                     out.append([distance(points, said, points) for said in (given, *refined)])
         yunet, again = yunet_errors(folder, pictures, faces, size)
-        text = '%4d px  %4d faces  input %5.2f  network %5.2f, mirror %5.2f' % (size, len(errors), *100 * np.mean(errors, 0))
+        text = '%4d px  %4d faces  input %5.2f  network %5.2f, mirror %5.2f, second %5.2f' % (
+            size, len(errors), *100 * np.mean(errors, 0))
         if behind:
-            text += '  detector %5.2f  network %5.2f, mirror %5.2f (median %5.2f) of %d faces' % (
-                *100 * np.mean(behind, 0), 100 * np.median(behind, 0)[2], len(behind))
+            text += '  detector %5.2f  network %5.2f, mirror %5.2f, second %5.2f (median %5.2f) of %d faces' % (
+                *100 * np.mean(behind, 0), 100 * np.median(behind, 0)[3], len(behind))
         print('    %s  yunet %5.2f of %d faces, again %5.2f of %d' % (
             text, 100 * np.mean(yunet or [0]), len(yunet), 100 * np.mean(again or [0]), len(again)), flush=True)
 
