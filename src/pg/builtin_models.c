@@ -34,7 +34,8 @@ typedef struct Builtin
 } Builtin;
 
 static const Builtin builtins[] = {
-	[FR_NETWORK_LANDMARKS] = {FR_BUILTIN_LANDMARKS, "landmarks-5", "{}",
+	[FR_NETWORK_LANDMARKS] = {FR_BUILTIN_LANDMARKS, "landmarks-5",
+							  "{\"flip\": true, \"second_look\": 0.09}",
 							  FR_BUILTIN_LICENSE, SOURCE},
 	/* The descriptor of the detector names the landmarks, and that of the
 	 * embedder the detector. */

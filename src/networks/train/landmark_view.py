@@ -16,6 +16,7 @@ from landmark_store import PATCH, unit
 
 MIRRORED = [1, 0, 2, 4, 3]          # landmarks in the mirror image
 DETECTED = 0.9                      # share of the aligned crops that a detector's landmarks align
+WHOLE, DAMAGED = 0.6, 0.75          # share of the pictures that are not reduced; that are damaged
 WIDE = 0.5, 1.0, 2.5                # the detector's errors are about the first
 MIRROR = np.array([[-1.0, 0, PATCH - 1], [0, 1, 0]])        # faces of this store count from the centres of pixels
 BORDERS = cv2.BORDER_CONSTANT, cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE      # 40, 40 and 20 % of the views
@@ -73,7 +74,7 @@ class FaceViews(SceneMaker):
         if mirrored:
             patch, faces = patch[:, ::-1], move(faces, MIRROR, True)
         face, longer = faces[0], faces[0, 2:4].max()
-        size = longer if rng.random() < 0.4 else min(longer, np.exp(rng.uniform(np.log(13), np.log(longer))))
+        size = longer if rng.random() < WHOLE else min(longer, np.exp(rng.uniform(np.log(13), np.log(longer))))
         given = self._given(row, size, mirrored)
         side = max(8, round(PATCH * size / longer))
         if side < PATCH:
@@ -82,7 +83,8 @@ class FaceViews(SceneMaker):
             face = face * scale
             face[[0, 1, *range(4, 14)]] += (scale - 1) / 2          # pixel edges stay on pixel edges
             given = None if given is None else given * scale + (scale - 1) / 2
-        return self._damage(np.ascontiguousarray(patch), size), face, given
+        patch = np.ascontiguousarray(patch)
+        return self._damage(patch, size) if rng.random() < DAMAGED else patch, face, given
 
     def _given(self, row, size, mirrored):
         """The landmarks that the detector saw when the face had most nearly that size, in the whole picture; or None."""
