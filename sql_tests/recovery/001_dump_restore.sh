@@ -112,7 +112,7 @@ done
 sql postgres -c 'CREATE DATABASE d' -c 'CREATE DATABASE e'
 sql d -c 'CREATE EXTENSION facerec' -c 'DELETE FROM facerec_models WHERE builtin' -c 'CREATE TABLE input (name text, data bytea)'
 files src/networks/*.onnx | sql d -c '\copy input FROM STDIN'
-sql d -c "SELECT face_model_load('points', data, 'landmarks-5') FROM input WHERE name = 'landmarks.onnx'" -c "SELECT face_model_load('finder', data, 'yunet', '{\"max_faces\": 3}') FROM input WHERE name = 'detector.onnx'" >/dev/null
+sql d -c "SELECT face_model_load('points', data, 'landmarks-5', '{\"flip\": true, \"second_look\": 0.09}') FROM input WHERE name = 'landmarks.onnx'" -c "SELECT face_model_load('finder', data, 'yunet', '{\"max_faces\": 3}') FROM input WHERE name = 'detector.onnx'" >/dev/null
 # and thresholds of the extension that are deleted, changed, and of one's own
 shipped="SELECT count(*) FILTER (WHERE builtin), count(*) FILTER (WHERE NOT builtin) FROM facerec_thresholds"
 all=$(sql d -c 'SELECT count(*) FROM facerec_thresholds')
