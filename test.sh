@@ -31,7 +31,7 @@ in_tree() { # in_tree ISA TARGET...: make targets there, as the owner
 		cd "$work/tree"
 		# The extension is built and installed already: PGXS would rebuild it.
 		as_owner env PATH="$PATH" PGHOST="$PGHOST" PGUSER="$PGUSER" PGDATABASE="$PGDATABASE" PGPORT="$PGPORT" \
-			FACEREC_TESTDATA="$FACEREC_TESTDATA" PGOPTIONS="-c facerec.isa=$isa" \
+			FACEREC_TESTDATA="$FACEREC_TESTDATA" PGOPTIONS="-c facerec.isa=$isa -c statement_timeout=600s" \
 			make -s PG_CONFIG="$PG_CONFIG" "$@" || { show_diffs; exit 1; }
 	)
 }

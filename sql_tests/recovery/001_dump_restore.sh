@@ -10,7 +10,7 @@ files() { for f in "$@"; do printf '%s\t\\\\x' "${f##*/}"; od -An -v -tx1 "$f" |
 
 unset PGOPTIONS PGDATABASE PGSERVICE || true
 "$bin/initdb" -N -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C >/dev/null
-"$bin/pg_ctl" -w -D "$dir/data" -l "$dir/log" -o "-k $dir -p 5432 -c listen_addresses= -c fsync=off" start >/dev/null
+"$bin/pg_ctl" -w -D "$dir/data" -l "$dir/log" -o "-k $dir -p 5432 -c listen_addresses= -c fsync=off -c statement_timeout=600s" start >/dev/null
 
 # ---- a database with models, photos and faces ------------------------------
 sql postgres -c 'CREATE DATABASE a' -c 'CREATE DATABASE b' -c 'CREATE DATABASE c'

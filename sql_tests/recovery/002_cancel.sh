@@ -19,7 +19,7 @@ fi
 
 unset PGOPTIONS PGDATABASE PGSERVICE || true
 "$bin/initdb" -N -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C >/dev/null
-"$bin/pg_ctl" -w -D "$dir/data" -l "$dir/log" -o "-k $dir -p 5432 -c listen_addresses= -c fsync=off -c max_wal_size=4GB" start >/dev/null
+"$bin/pg_ctl" -w -D "$dir/data" -l "$dir/log" -o "-k $dir -p 5432 -c listen_addresses= -c fsync=off -c statement_timeout=600s -c max_wal_size=4GB" start >/dev/null
 psql -c 'CREATE EXTENSION facerec' -c 'CREATE TABLE photo (name text, data bytea)' \
 	-c 'ALTER TABLE photo ALTER COLUMN data SET STORAGE EXTERNAL'
 "$tool" 7300 5500 >"$dir/40mp.jpg"

@@ -12,9 +12,9 @@ load() { sql 5432 postgres -c "SELECT face_model_load('people', data, 'mobilefac
 
 unset PGOPTIONS PGDATABASE PGSERVICE || true
 "$bin/initdb" -N -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C >/dev/null
-"$bin/pg_ctl" -w -D "$dir/data" -l "$dir/log" -o "-k $dir -p 5432 -c listen_addresses= -c fsync=off -c wal_level=logical" start >/dev/null
+"$bin/pg_ctl" -w -D "$dir/data" -l "$dir/log" -o "-k $dir -p 5432 -c listen_addresses= -c fsync=off -c statement_timeout=600s -c wal_level=logical" start >/dev/null
 "$bin/pg_basebackup" -h "$dir" -p 5432 -U postgres -D "$dir/standby" -R -X stream >/dev/null
-"$bin/pg_ctl" -w -D "$dir/standby" -l "$dir/log2" -o "-k $dir -p 5433 -c listen_addresses= -c fsync=off -c hot_standby=on" start >/dev/null
+"$bin/pg_ctl" -w -D "$dir/standby" -l "$dir/log2" -o "-k $dir -p 5433 -c listen_addresses= -c fsync=off -c statement_timeout=600s -c hot_standby=on" start >/dev/null
 # wait until the standby has replayed, and the subscriber has applied, all
 wait_standby() {
 	local lsn

@@ -10,7 +10,7 @@ cache=$dir/data/base/pgsql_tmp_facerec
 trap 'for d in standby data; do "$bin/pg_ctl" -D "$dir/$d" -m immediate stop >/dev/null 2>&1 || true; done; rm -rf "$dir"' EXIT
 is() { n=$((n + 1)); if [[ $1 == "$2" ]]; then echo "ok $n - $3"; else echo "not ok $n - $3"; printf "# got '%s' want '%s'\n" "$1" "$2"; fi; }
 psql() { PGOPTIONS="-c client_min_messages=warning" "$bin/psql" -XAtq -v ON_ERROR_STOP=1 -h "$dir" -p 5432 -U postgres -d postgres "$@"; }
-start() { "$bin/pg_ctl" -w -D "$dir/data" -l "$dir/log" -o "-k $dir -p 5432 -c listen_addresses= -c fsync=off -c wal_level=replica -c wal_log_hints=on -c wal_keep_size=256MB" start >/dev/null; }
+start() { "$bin/pg_ctl" -w -D "$dir/data" -l "$dir/log" -o "-k $dir -p 5432 -c listen_addresses= -c fsync=off -c statement_timeout=600s -c wal_level=replica -c wal_log_hints=on -c wal_keep_size=256MB" start >/dev/null; }
 stop() { "$bin/pg_ctl" -w -D "$dir/data" -m "${1:-fast}" stop >/dev/null; }
 embed() { psql -c "SELECT md5(face_embed_aligned(data, '$1')::text) FROM input WHERE name = 'crop.png'"; }
 count() { find "$cache" -name "*$1" 2>/dev/null | wc -l; }
@@ -234,7 +234,7 @@ is "$(count .weights) $(count .checked)" '2 2' 'files go with their models'
 # ---- a standby -----------------------------------------------------------------------------
 "$bin/pg_basebackup" -h "$dir" -p 5432 -U postgres -D "$dir/standby" -c fast -R -X stream >/dev/null
 is "$(find "$dir/standby" -name '*.weights' | wc -l)" 0 'a base backup has no files of packed weights'
-"$bin/pg_ctl" -w -D "$dir/standby" -l "$dir/log2" -o "-k $dir -p 5433 -c listen_addresses= -c fsync=off -c hot_standby=on" start >/dev/null
+"$bin/pg_ctl" -w -D "$dir/standby" -l "$dir/log2" -o "-k $dir -p 5433 -c listen_addresses= -c fsync=off -c statement_timeout=600s -c hot_standby=on" start >/dev/null
 standby() { "$bin/psql" -XAtq -h "$dir" -p 5433 -U postgres -d postgres -c "SELECT md5(face_embed_aligned(data, 'people')::text) FROM input WHERE name = 'crop.png'"; }
 is "$(standby) $(standby)" "$want $want" 'a standby embeds as the primary does'
 is "$(find "$dir/standby" -name '*.weights' -exec cmp {} "$dir/good" \; | wc -l) $(find "$dir/standby" -name '*.weights' | wc -l)" '0 1' 'and has a file of its own, the same'

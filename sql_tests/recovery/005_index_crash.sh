@@ -10,6 +10,7 @@ set -eu
 rounds=${FACEREC_CRASHES:-50}
 RANDOM=${FACEREC_SEED:-$$}
 echo "# FACEREC_SEED=$RANDOM"
+limit $((600 + 20 * rounds))
 
 create data
 options="-c max_wal_size=64MB -c checkpoint_timeout=30s -c autovacuum_naptime=1s -c restart_after_crash=on"

@@ -5,6 +5,7 @@
 set -eu
 . sql_tests/recovery/index_cluster.sh
 seconds=${FACEREC_STRESS_SECONDS:-15}
+limit $((600 + seconds))
 
 create data
 start data 5432 "-c max_wal_size=2GB -c autovacuum_naptime=1s -c autovacuum_vacuum_scale_factor=0.02 -c autovacuum_vacuum_threshold=200"

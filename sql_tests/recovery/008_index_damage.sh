@@ -10,6 +10,7 @@ set -eu
 random_cases=${FACEREC_DAMAGES:-48}
 seed=${FACEREC_SEED:-20260101}
 echo "# FACEREC_SEED=$seed"
+limit $((600 + 20 * random_cases))
 chosen=(next_self next_first next_beyond next_invalid rerank_self rerank_twice rerank_other rerank_beyond rerank_lost
 	live_less live_more lower_zero lower_full lower_odd kind_free kind_rerank kind_meta list generation retired closed
 	zero_code zero_rerank zero_routing swap_code truncate hint_routing hint_beyond first_rerank first_beyond first_meta centroid

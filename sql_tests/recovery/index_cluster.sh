@@ -5,7 +5,8 @@ data_dirs=()
 bin=${PGBIN:-$(pg_config --bindir)} dir=$(mktemp -d) n=0
 unset PGOPTIONS PGDATABASE PGSERVICE || true
 stop_all() {
-	local d
+	local status=$? d
+	[ $status = 0 ] || echo "Bail out! $0 ended with $status after test $n"
 	touch "$dir/stop"
 	kill $(jobs -p) 2>/dev/null || true
 	for d in "${data_dirs[@]}"; do "$bin/pg_ctl" -D "$d" -m immediate stop >/dev/null 2>&1 || true; done
@@ -13,7 +14,6 @@ stop_all() {
 	rm -rf "$dir"
 }
 trap stop_all EXIT
-trap 'echo "Bail out! $0, line $LINENO"' ERR
 is() { n=$((n + 1)); if [[ $1 == "$2" ]]; then echo "ok $n - $3"; else echo "not ok $n - $3"; printf "# got '%s' want '%s'\n" "$1" "$2"; fi; }
 psql() { "$bin/psql" -XAtq -h "$dir" -U postgres -d postgres "$@"; }
 sql() { local port=$1; shift; psql -v ON_ERROR_STOP=1 -p "$port" "$@"; }
@@ -23,6 +23,25 @@ start() { # start NAME PORT OPTIONS
 create() { # create NAME
 	"$bin/initdb" -N -D "$dir/$1" -U postgres -A trust -E UTF8 --locale=C >/dev/null
 	data_dirs+=("$dir/$1")
+}
+
+# limit SECONDS: what runs longer hangs.  Say where, and stop the servers, which
+# ends whatever waits for them.  Not a job of this shell, whose `wait` would wait
+# for it.
+limit() { (watch $((SECONDS + $1)) >&2 &); }
+watch() {
+	while [ $SECONDS -lt "$1" ]; do
+		[ -d "$dir" ] || return 0
+		sleep 1
+	done
+	local file
+	for file in "$dir"/*/postmaster.pid; do
+		echo "# $0 hangs; ${file%/*}:"
+		psql -p "$(sed -n 4p "$file")" -c "SET statement_timeout = '5s'" \
+			-c "SELECT pid, backend_type, state, wait_event_type, wait_event, now() - query_start, left(query, 150) FROM pg_stat_activity" 2>&1 | sed 's/^/# /'
+		tail -n 5 "${file%/*}.log" | sed 's/^/# /'
+	done
+	for file in "$dir"/*/postmaster.pid; do "$bin/pg_ctl" -D "${file%/*}" -m immediate stop >/dev/null 2>&1; done
 }
 
 # face(person, picture): 64 dimensions; pictures of a person are about 0.25
