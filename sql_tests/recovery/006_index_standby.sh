@@ -153,6 +153,41 @@ fi
 say 'COMMIT; \q'
 wait "$again_pid" || true
 
+# VACUUM splits a list when rows are dead on the primary that a query of the
+# standby sees.  Nothing ends that query, for the rows are still in the table: a
+# cursor holds their page, which is not full, so that nobody prunes it.
+sql 5432 -c "CREATE TABLE late (LIKE face)" -c "CREATE INDEX lately ON late USING faceindex (embedding)" \
+	-c "INSERT INTO late SELECT i, i, face(i) FROM generate_series(1, 3000) i"
+last=$(sql 5432 <<'SQL'
+CREATE FUNCTION fill(OUT place tid) LANGUAGE plpgsql AS
+	$$ BEGIN LOOP INSERT INTO late VALUES (0, 7, face(7)) RETURNING ctid INTO place; EXIT WHEN place::text LIKE '%,3)'; END LOOP; END $$;
+SELECT fill();
+SQL
+)
+wait_standby
+coproc LATE { psql -p 5433 2>&1; }
+late_pid=$LATE_PID
+exec {listen}<&"${LATE[0]}" {speak}>&"${LATE[1]}"
+say 'SET enable_seqscan = off; SET enable_sort = off; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM late;'
+hear
+count=$answer
+sql 5432 -c "DELETE FROM late WHERE ctid IN ('${last/,3/,1}', '${last/,3/,2}')"
+exec {hold}> >(psql -p 5432 >"$dir/held")
+echo "BEGIN; DECLARE c CURSOR FOR SELECT id FROM late WHERE ctid >= '$last'; FETCH 1 FROM c;" >&"$hold"
+for _ in $(seq 600); do [ -s "$dir/held" ] && break; sleep 0.05; done
+sql 5432 -c "VACUUM (INDEX_CLEANUP on) late"
+exec {hold}>&-
+is "$(sql 5432 -c "SELECT lists > 20 FROM facerec_index_info('lately')")" t 'a list is split'
+wait_standby
+say 'SELECT count(*) FROM (SELECT FROM late ORDER BY embedding <=> face(7)) f;'
+hear
+is "$answer" "$count" 'with the rows that only the standby sees'
+say 'SELECT count(*) = (SELECT count(*) FROM late WHERE person = 7) FROM (SELECT FROM late WHERE embedding <=> face(7) < 0.001 ORDER BY embedding <=> face(7)) f;'
+hear
+is "$answer" t 'which are found'
+say 'COMMIT; \q'
+wait "$late_pid" || true
+
 wait_standby
 is "$(answers 5433)" "$(answers 5432)" 'at rest the standby answers as the primary does'
 is "$(check 5433)$(check 5432)" '' 'both indexes are sound'

@@ -148,7 +148,7 @@ rotate_version(RowSource *source, const uint8 *rerank)
 typedef enum Fetched
 {
 	FETCHED,
-	GONE,	/* dead for everybody: VACUUM will not ask for it any more */
+	GONE,	/* dead for everybody here: the next VACUUM will ask for it */
 	UNCLEAR /* there are versions, but none that the code belongs to */
 } Fetched;
 
@@ -204,9 +204,11 @@ typedef struct Split
 	FrAllocator allocator;
 	FrAssigner *assigner;
 
-	/* rows that wait to be assigned */
+	/* rows that wait to be assigned, each [FR_ASSIGN_ROWS] */
 	int count;
-	float *rotated; /* [FR_ASSIGN_ROWS, padded] */
+	float *rotated;	  /* [padded] */
+	uint8 *reranks;	  /* [rerank_bytes] */
+	bool *is_decoded; /* from the re-rank code, as the table does not have it */
 	ItemPointerData *tids;
 	FrFilterValues *filters;
 } Split;
@@ -292,6 +294,8 @@ prepare_parts(Split *split, uint32 list_count)
 		&error, "could not prepare to split a list");
 	split->rotated =
 		palloc(FR_ASSIGN_ROWS * (Size) split->shape->padded * sizeof(float));
+	split->reranks = palloc(FR_ASSIGN_ROWS * (Size) split->shape->rerank_bytes);
+	split->is_decoded = palloc(FR_ASSIGN_ROWS * sizeof(bool));
 	split->tids = palloc(FR_ASSIGN_ROWS * sizeof(ItemPointerData));
 	split->filters = palloc(FR_ASSIGN_ROWS * sizeof(FrFilterValues));
 }
@@ -310,9 +314,17 @@ write_rows(Split *split)
 						  &error, "could not split a list");
 	for (int i = 0; i < split->count; i++)
 	{
-		fr_code_encode(split->shape, encoder->kernels,
-					   split->rotated + i * (Size) split->shape->padded,
-					   part_centroid(split, parts[i]), encoder->encoded);
+		const float *rotated = split->rotated + i * (Size) split->shape->padded;
+		const FrCentroid *centroid = part_centroid(split, parts[i]);
+
+		if (split->is_decoded[i])
+			fr_code_encode_decoded(split->shape, encoder->kernels, rotated,
+								   split->reranks +
+									   i * (Size) split->shape->rerank_bytes,
+								   centroid, encoder->encoded);
+		else
+			fr_code_encode(split->shape, encoder->kernels, rotated, centroid,
+						   encoder->encoded);
 		fr_chain_add(&split->writers[parts[i]], encoder->encoded,
 					 &split->tids[i], &split->filters[i]);
 	}
@@ -331,6 +343,37 @@ warn_unclear(const Split *split, const FrChainRow *row)
 			 errhint("Please check it by facerec_index_check, or REINDEX.")));
 }
 
+/*
+ * Let a row wait to be assigned; false when the table has rows in its place
+ * that are others.  A row that is dead for everybody is kept as its re-rank
+ * code has it: a standby may have queries that see it, which nothing ends
+ * before the table forgets the row.
+ */
+static bool
+add_row(Split *split, const FrChainRow *row)
+{
+	const FrSearchShape *shape = split->shape;
+	int i = split->count;
+	float *rotated = split->rotated + i * (Size) shape->padded;
+	Fetched fetched = fetch_row(split->source, row, rotated);
+
+	if (fetched == UNCLEAR ||
+		(fetched == GONE && fr_rerank_check(shape, row->rerank, NULL) != FR_OK))
+		return false;
+	split->is_decoded[i] = fetched == GONE;
+	if (fetched == GONE)
+	{
+		memcpy(split->reranks + i * (Size) shape->rerank_bytes, row->rerank,
+			   shape->rerank_bytes);
+		fr_rerank_decode(shape, row->rerank, rotated);
+	}
+	split->tids[i] = row->tid;
+	split->filters[i] = row->filters;
+	if (++split->count == FR_ASSIGN_ROWS)
+		write_rows(split);
+	return true;
+}
+
 /* Write the rows of a pass to the parts; false when the table does not have
  * what the index says. */
 static bool
@@ -343,23 +386,11 @@ write_pass(Split *split, FrChainReader *reader, bool is_closing)
 		FrChainRow row;
 
 		while (fr_chain_next_row(reader, &slot, &row))
-		{
-			Fetched fetched = fetch_row(
-				split->source, &row,
-				split->rotated + split->count * (Size) split->shape->padded);
-
-			if (fetched == UNCLEAR)
+			if (!add_row(split, &row))
 			{
 				warn_unclear(split, &row);
 				return false;
 			}
-			if (fetched == GONE)
-				continue;
-			split->tids[split->count] = row.tid;
-			split->filters[split->count] = row.filters;
-			if (++split->count == FR_ASSIGN_ROWS)
-				write_rows(split);
-		}
 	}
 	write_rows(split);
 	return true;

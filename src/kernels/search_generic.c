@@ -24,7 +24,6 @@
 #define TILE	  16 /* columns of the odd transform at a time */
 #define MAX_LEVEL 8
 
-static const int8_t levels[MAX_LEVEL] = FR_LEVELS;
 static const float level_bounds[MAX_LEVEL - 1] = FR_LEVEL_BOUNDS;
 
 /* ---- rotation ----------------------------------------------------------- */
@@ -125,12 +124,6 @@ nearest_level(float x)
 	return x >= 0.0f ? 8 + level : 7 - level;
 }
 
-static int
-level_of_nibble(unsigned nibble)
-{
-	return nibble < 8 ? -levels[7 - nibble] : levels[nibble - 8];
-}
-
 static void
 encode_levels_generic(const float *x, float scale, size_t count,
 					  uint8_t *nibbles, FrLevelSums *sums)
@@ -141,7 +134,7 @@ encode_levels_generic(const float *x, float scale, size_t count,
 	for (size_t i = 0; i < count; i++)
 	{
 		unsigned nibble = nearest_level(x[i] * scale);
-		int level = level_of_nibble(nibble);
+		int level = fr_level_of_nibble(nibble);
 		uint8_t *byte = nibbles + i / 64 * 32 + i % 32;
 
 		*byte = (uint8_t) (i % 64 < 32 ? nibble : *byte | nibble << 4);
@@ -165,8 +158,8 @@ dot_levels_generic(const uint8_t *nibbles, const int16_t *query, size_t count)
 		{
 			unsigned byte = nibbles[i / 2 + j];
 
-			sum += level_of_nibble(byte & 15) * query[i + j];
-			sum += level_of_nibble(byte >> 4) * query[i + 32 + j];
+			sum += fr_level_of_nibble(byte & 15) * query[i + j];
+			sum += fr_level_of_nibble(byte >> 4) * query[i + 32 + j];
 		}
 	return sum;
 }

@@ -70,6 +70,14 @@ typedef struct FrSignSums
 		3, 9, 15, 22, 29, 37, 48, 63 \
 	}
 
+static inline int
+fr_level_of_nibble(unsigned nibble)
+{
+	static const int8_t levels[] = FR_LEVELS;
+
+	return nibble < 8 ? -levels[7 - nibble] : levels[nibble - 8];
+}
+
 /* Midpoints of neighbouring levels: |x| above the i-th is at least level i + 1.
  */
 #define FR_LEVEL_BOUNDS                                \

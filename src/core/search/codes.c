@@ -126,6 +126,42 @@ fr_code_encode(const FrSearchShape *shape, const FrKernels *kernels,
 	encode_rerank(shape, kernels, x, encoded + shape->encoded_rerank_offset);
 }
 
+void
+fr_rerank_decode(const FrSearchShape *shape, const uint8_t *rerank, float *x)
+{
+	const float scale = FR_LEVEL_UNIT * sqrtf((float) shape->padded);
+	const float f =
+		fr_half_to_float(get_half(rerank + shape->padded / 2)) / scale;
+
+	for (uint32_t i = 0; i < shape->padded; i++)
+	{
+		const unsigned byte = rerank[i / 64 * 32 + i % 32];
+
+		x[i] =
+			f * (float) fr_level_of_nibble(i % 64 < 32 ? byte & 15 : byte >> 4);
+	}
+}
+
+void
+fr_code_encode_decoded(const FrSearchShape *shape, const FrKernels *kernels,
+					   const float *x, const uint8_t *rerank,
+					   const FrCentroid *centroid, uint8_t *encoded)
+{
+	uint8_t *numbers = encoded + shape->padded / 8;
+	const double sigma =
+		(double) fr_half_to_float(get_half(rerank + shape->padded / 2 + 2));
+	double r, e;
+
+	encode_signs(shape, kernels, x, centroid, encoded);
+	memcpy(encoded + shape->encoded_rerank_offset, rerank, shape->rerank_bytes);
+	/* x is off by sigma sqrt(P - 1) in a direction that is random. */
+	r = (double) fr_half_to_float(get_half(numbers)) +
+		sigma * sqrt((double) shape->padded - 1);
+	e = (double) fr_half_to_float(get_half(numbers + 4));
+	put_half(numbers, half_upwards(r));
+	put_half(numbers + 4, half_upwards(sqrt(e * e + sigma * sigma)));
+}
+
 /* ---- blocks ------------------------------------------------------------- */
 
 static uint32_t

@@ -31,6 +31,21 @@ void
 fr_code_encode(const FrSearchShape *shape, const FrKernels *kernels,
 			   const float *x, const FrCentroid *centroid, uint8_t *encoded);
 
+/* The vector f v that a re-rank code stands for: x but for an error across it,
+ * of length sigma sqrt(P - 1).  The code must have passed fr_rerank_check. */
+void
+fr_rerank_decode(const FrSearchShape *shape, const uint8_t *rerank, float *x);
+
+/*
+ * Encode a vector of which only the re-rank code is left against another
+ * centroid, as fr_code_encode does; x is what fr_rerank_decode made of it.  The
+ * numbers of the 1-bit code allow for what the re-rank code does not tell.
+ */
+void
+fr_code_encode_decoded(const FrSearchShape *shape, const FrKernels *kernels,
+					   const float *x, const uint8_t *rerank,
+					   const FrCentroid *centroid, uint8_t *encoded);
+
 /* ---- blocks of code pages ------------------------------------------------
  * A block is shape->block_bytes at an address that is a multiple of 4.  A
  * block of zeros is an empty block.  slot is 0..31. */

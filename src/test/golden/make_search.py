@@ -53,6 +53,16 @@ f = np.float16(x @ x / (x @ v) * scale)
 g = float(f) / scale
 sigma = half_up(factor(g, x @ v, x @ x, float(v @ v)))
 
+# the same vector, when only its re-rank code is known
+xd = g * v
+rd = xd - c
+sd = np.where(rd >= 0, 1.0, -1.0) / np.sqrt(P)
+bd = float(np.float16(rd @ rd / (rd @ sd)))
+ed = half_up(max(factor(bd, rd @ sd, rd @ rd, 1.0), 0.5 * bd / np.sqrt(P - 1)))
+ed = half_up(np.hypot(float(ed), float(sigma)))
+length_d = half_up(float(half_up(np.sqrt(rd @ rd))) + float(sigma) * np.sqrt(P - 1))
+code_d = np.packbits(rd >= 0, bitorder="little")
+
 
 def array(name, values, per_line):
     print("static const uint8_t %s[] = {" % name)
@@ -72,12 +82,15 @@ print("""/*
 /* clang-format off */""")
 array("golden_bits", code, 16)
 array("golden_rerank", rerank, 16)
+array("golden_decoded_bits", code_d, 16)
 print("/* clang-format on */\n")
-for name, value in (("r", length), ("b", b), ("e", e), ("f", f), ("sigma", sigma)):
+for name, value in (("r", length), ("b", b), ("e", e), ("f", f), ("sigma", sigma),
+                    ("decoded_r", length_d), ("decoded_b", bd), ("decoded_e", ed)):
     print("static const uint16_t golden_%s = %d; /* %.6g */"
           % (name, bits(value), float(value)))
 print("static const double golden_estimate = %.9f;"
       % (c @ q + b * (s @ q)))
+print("static const double golden_decoded_9 = %.9f;" % xd[9])
 print("static const double golden_rerank_estimate = %.9f;" % (g * (v @ q)))
 print("static const double golden_product = %.9f;" % (x @ q))
 print("static const double golden_distance = %.9f;" % np.linalg.norm(q - c))

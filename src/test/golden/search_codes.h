@@ -34,14 +34,25 @@ static const uint8_t golden_rerank[] = {
 	155, 200, 166, 54, 204, 74, 89, 171, 188, 165, 72, 86, 204, 71, 100, 196,
 	200, 204, 180, 74, 115, 155, 172, 60, 76, 90, 51, 60, 195, 91, 187, 56,
 };
+static const uint8_t golden_decoded_bits[] = {
+	215, 172, 175, 81, 95, 191, 158, 62, 161, 121, 5, 37, 26, 11, 230, 107,
+	150, 145, 87, 80, 160, 91, 179, 152, 156, 198, 198, 114, 242, 26, 27, 202,
+	201, 105, 244, 44, 84, 50, 95, 95, 113, 122, 137, 130, 123, 67, 242, 245,
+	53, 106, 35, 204, 102, 208, 88, 176, 177, 65, 99, 193, 206, 6, 141, 13,
+	243, 49, 234, 105, 22, 147, 71, 80,
+};
 /* clang-format on */
 
-static const uint16_t golden_r = 15516;	   /* 1.15234 */
-static const uint16_t golden_b = 15713;	   /* 1.34473 */
-static const uint16_t golden_e = 10091;	   /* 0.0289764 */
-static const uint16_t golden_f = 15401;	   /* 1.04004 */
-static const uint16_t golden_sigma = 6985; /* 0.00355721 */
+static const uint16_t golden_r = 15516;			/* 1.15234 */
+static const uint16_t golden_b = 15713;			/* 1.34473 */
+static const uint16_t golden_e = 10091;			/* 0.0289764 */
+static const uint16_t golden_f = 15401;			/* 1.04004 */
+static const uint16_t golden_sigma = 6985;		/* 0.00355721 */
+static const uint16_t golden_decoded_r = 15606; /* 1.24023 */
+static const uint16_t golden_decoded_b = 15707; /* 1.33887 */
+static const uint16_t golden_decoded_e = 10063; /* 0.0285492 */
 static const double golden_estimate = 0.022780409;
+static const double golden_decoded_9 = -0.028261931;
 static const double golden_rerank_estimate = 0.044470705;
 static const double golden_product = 0.045067892;
 static const double golden_distance = 1.140024323;

@@ -156,6 +156,23 @@ test_golden(const char *isa)
 	ok(abs(half_at(numbers + 4) - golden_e) <= 1, "E");
 	is_int(half_at(rerank + 288), golden_f, "f");
 	ok(abs(half_at(rerank + 290) - golden_sigma) <= 1, "sigma");
+
+	/* the same of what the re-rank code tells */
+	uint8_t *again = malloc(shape.encoded_bytes);
+
+	fr_rerank_decode(&shape, rerank, x);
+	ok_near(x[9], golden_decoded_9, 1e-8, "%s: decoded as numpy does", isa);
+	fr_code_encode_decoded(&shape, kernels, x, rerank, centroid, again);
+	ok(memcmp(again, golden_decoded_bits, sizeof golden_decoded_bits) == 0,
+	   "%s: 1-bit code of a decoded vector", isa);
+	ok(memcmp(fr_encoded_rerank(&shape, again), rerank, shape.rerank_bytes) ==
+		   0,
+	   "and the re-rank code that it had");
+	numbers = again + 72;
+	ok(abs(half_at(numbers) - golden_decoded_r) <= 1, "its |r|");
+	is_int(half_at(numbers + 2), golden_decoded_b, "its B");
+	ok(abs(half_at(numbers + 4) - golden_decoded_e) <= 1, "its E");
+	free(again);
 	free(centroid);
 	free(encoded);
 }

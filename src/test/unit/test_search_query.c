@@ -104,10 +104,10 @@ half_of(const uint8_t *block, uint32_t offset, size_t slot)
 
 /*
  * Vectors and queries around a common centre, rotated; true products in
- * float64.
+ * float64.  is_decoded: encoded from their re-rank codes alone.
  */
 static void
-test_errors(uint32_t dims)
+test_errors(uint32_t dims, bool is_decoded)
 {
 	enum
 	{
@@ -122,6 +122,7 @@ test_errors(uint32_t dims)
 	FrError error = {0};
 	FrCentroid *centroid = malloc(shape.centroid_bytes);
 	uint8_t *encoded = malloc(N * shape.encoded_bytes);
+	uint8_t *rerank_code = malloc(shape.rerank_bytes);
 	uint8_t *blocks = calloc(BLOCKS, shape.block_bytes);
 	float *centre = floats_of(dims), *x = floats_of(dims);
 	float *rotated = floats_of(N * p), *q = floats_of(p);
@@ -154,6 +155,14 @@ test_errors(uint32_t dims)
 			uint8_t *record = encoded + i * shape.encoded_bytes;
 
 			fr_code_encode(&shape, kernels, target, centroid, record);
+			if (is_decoded)
+			{
+				memcpy(rerank_code, fr_encoded_rerank(&shape, record),
+					   shape.rerank_bytes);
+				fr_rerank_decode(&shape, rerank_code, q);
+				fr_code_encode_decoded(&shape, kernels, q, rerank_code,
+									   centroid, record);
+			}
 			fr_block_put(&shape, blocks + i / 32 * shape.block_bytes, i % 32,
 						 record, (FrRowId){{0}}, NULL, NULL);
 			continue;
@@ -202,13 +211,14 @@ test_errors(uint32_t dims)
 			}
 		}
 	}
-	errors_check(&scan, dims, "1 bit");
+	errors_check(&scan, dims, is_decoded ? "1 bit, decoded" : "1 bit");
 	is_int((long long) contradictions, 0, "bounds are where errors end");
 	errors_check(&rerank, dims, "4 bits");
 	fr_search_query_fini(&query, &fr_allocator_malloc);
 	fr_rotation_fini(&rotation, &fr_allocator_malloc);
 	free(centroid);
 	free(encoded);
+	free(rerank_code);
 	free(blocks);
 	free(centre);
 	free(x);
@@ -323,7 +333,10 @@ main(void)
 	kernels = fr_kernels_best();
 	test_golden();
 	for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
-		test_errors(dims[i]);
+	{
+		test_errors(dims[i], false);
+		test_errors(dims[i], true);
+	}
 	test_limits();
 	test_recall();
 	test_allocation_failures();
